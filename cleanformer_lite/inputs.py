@@ -94,6 +94,6 @@ def check_mask(attn_mask: Tensor, shape: tuple[int, ...], device: torch.device) 
 
 
 def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Say whether a tensor of `shape` can stand in for one of `target`, axis by axis from the end."""
+    """Say whether a tensor of `shape` can be stretched to `target`, axis by axis from the end."""
     pairs = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(ours in (1, theirs) for ours, theirs in pairs)
