@@ -45,10 +45,7 @@ class PlainMarkdown:
         self.file = file
 
     def convert(self, text: str, first_line: int = 1) -> str:
-        """Return `text`, which starts on `first_line` of the file, as plain Markdown.
-
-        """Return `text`, which starts on `first_line` of the file, as plain Markdown.
-        """
+        """Return `text`, which starts on `first_line` of the file, as plain Markdown."""
         lines = text.split("\n")
         parts: list[str] = []
         prose: list[str] = []
