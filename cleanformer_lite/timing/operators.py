@@ -1,0 +1,60 @@
+"""Count the operators that reach the backend: exact, and the same on every machine."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# Named as if it computed, but it only relabels the axes of the memory it is given.
+RELABELS = {torch.ops.aten._unsafe_view.default}
+
+
+class OperatorCount(NamedTuple):
+    """How many operators compute something, and how many only look at memory another way."""
+
+    compute: int
+    views: int
+
+
+class _Counter(TorchDispatchMode):
+    """See every operator on its way to the backend."""
+
+    compute = 0
+    views = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if is_view(func):
+            self.views += 1
+        else:
+            self.compute += 1
+        return func(*args, **(kwargs or {}))
+
+
+def is_view(func: torch._ops.OpOverload) -> bool:
+    """Say whether an operator hands back memory it was given, unchanged."""
+    aliases = [result.alias_info for result in func._schema.returns]
+    return func in RELABELS or any(alias is not None and not alias.is_write for alias in aliases)
+
+
+def count_operators(
+    module: Callable[..., Any], inputs: Sequence[Tensor], *, backward: bool = False
+) -> OperatorCount:
+    """Count the operators of one call `module(*inputs)`, and of its gradients with `backward`.
+
+    The count depends on the code and the shapes, not on the machine. A fused kernel counts as one.
+
+    Raises: ValueError if `backward` is asked for and the output carries no gradient.
+    """
+    with nullcontext() if backward else torch.no_grad(), _Counter() as counter:
+        output = module(*inputs)
+        output = output[0] if isinstance(output, tuple) else output
+        if backward:
+            if not output.requires_grad:
+                raise ValueError("wanted an output that carries a gradient, got one that does not")
+            output.sum().backward()
+    return OperatorCount(counter.compute, counter.views)
