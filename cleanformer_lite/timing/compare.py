@@ -57,7 +57,7 @@ class Comparison:
 
 def compare(
     variants: Mapping[str, Callable[..., Any]],
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Tensor] | Mapping[str, Sequence[Tensor]],
     *,
     backward: bool = False,
     rounds: int = 25,
@@ -66,9 +66,12 @@ def compare(
     """Time `variant(*inputs)` for every variant, in short blocks that take turns.
 
     Every variant is warmed up first; in each round each gets one block of about `block_seconds`, in
-    a fresh order. One CPU thread; a GPU is waited for at both ends of a block.
+    a fresh order. One CPU thread; a GPU is waited for at both ends of a block. `inputs` are for all
+    variants alike, or a mapping from a variant's name to its own.
 
-    Units: seconds. Raises: ValueError for no variants or fewer than two rounds.
+    Units: seconds.
+
+    Raises: ValueError for no variants, fewer than two rounds, or names that do not match.
 
     Source: interleaving as in Chen & Revels (2016), "Robust benchmarking in noisy environments".
     """
@@ -76,14 +79,17 @@ def compare(
         raise ValueError(
             f"wanted a variant and two rounds at least, got {len(variants)} and {rounds}"
         )
-    timers = {name: _timer(variant, inputs, backward) for name, variant in variants.items()}
+    given = inputs if isinstance(inputs, Mapping) else dict.fromkeys(variants, inputs)
+    if given.keys() != variants.keys():
+        raise ValueError(f"wanted inputs for {list(variants)}, got inputs for {list(given)}")
+    timers = {name: _timer(variants[name], given[name], backward) for name in variants}
     numbers = {name: _calls_in(timer, block_seconds) for name, timer in timers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in timers}
     order = random.Random(0)
     for _ in range(rounds):
         for name in order.sample(list(timers), len(timers)):
             seconds[name].append(timers[name].timeit(numbers[name]).median)
-    return Comparison(seconds, describe_setting(inputs, backward))
+    return Comparison(seconds, describe_setting(given, backward))
 
 
 def _timer(variant: Callable[..., Any], inputs: Sequence[Tensor], backward: bool) -> Timer:
@@ -107,16 +113,15 @@ def _calls_in(timer: Timer, seconds: float) -> int:
     return max(1, round(seconds / once))
 
 
-def describe_setting(inputs: Sequence[Tensor], backward: bool) -> str:
+def describe_setting(given: Mapping[str, Sequence[Tensor]], backward: bool) -> str:
     """Say what was timed and on what: without it a time means nothing."""
-    device = inputs[0].device
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"one {platform.machine()} CPU thread"
-    )
+    tensors = [x for inputs in given.values() for x in inputs]
+    device = tensors[0].device
+    name = f"one {platform.machine()} CPU thread"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     direction = "forward and backward" if backward else "forward"
-    shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
-    dtype = str(inputs[0].dtype).removeprefix("torch.")
+    shapes = ", ".join(dict.fromkeys(str(tuple(x.shape)) for x in tensors))
+    dtype = str(tensors[0].dtype).removeprefix("torch.")
     today = datetime.date.today().isoformat()
     return f"{direction} on {shapes} {dtype}, {name}, torch {torch.__version__}, {today}"
