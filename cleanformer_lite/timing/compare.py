@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
+from cleanformer_lite.timing.backward import run_backward
+
 
 @dataclass
 class Comparison:
@@ -96,13 +98,11 @@ def _timer(variant: Callable[..., Any], inputs: Sequence[Tensor], backward: bool
     """Make the clock for one variant: `torch.utils.benchmark` waits for the GPU by itself."""
 
     def call() -> None:
-        if not backward:
-            with torch.inference_mode():
-                variant(*inputs)
+        if backward:
+            run_backward(variant, inputs)
             return
-        for parameter in variant.parameters() if isinstance(variant, torch.nn.Module) else ():
-            parameter.grad = None
-        variant(*inputs).sum().backward()
+        with torch.inference_mode():
+            variant(*inputs)
 
     return Timer("call()", globals={"call": call}, num_threads=1)
 

@@ -2,13 +2,14 @@
 
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from cleanformer_lite.timing.backward import run_backward
 
 
 class _Ledger(TorchDispatchMode):
@@ -50,9 +51,9 @@ def peak_memory(
     the code and the shapes. What a single kernel needs inside itself is not seen.
 
     Units: bytes.
+
+    Raises: ValueError if `backward` is asked for and the output carries no gradient.
     """
-    with nullcontext() if backward else torch.no_grad(), _Ledger() as ledger:
-        output = module(*inputs)
-        if backward:
-            output.sum().backward()
+    with torch.set_grad_enabled(backward), _Ledger() as ledger:
+        run_backward(module, inputs) if backward else module(*inputs)
     return int(ledger.peak)

@@ -1,12 +1,13 @@
 """Count the operators that reach the backend: exact, and the same on every machine."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from cleanformer_lite.timing.backward import run_backward
 
 # Named as if it computed, but it only relabels the axes of the memory it is given.
 RELABELS = {torch.ops.aten._unsafe_view.default}
@@ -50,11 +51,6 @@ def count_operators(
 
     Raises: ValueError if `backward` is asked for and the output carries no gradient.
     """
-    with nullcontext() if backward else torch.no_grad(), _Counter() as counter:
-        output = module(*inputs)
-        output = output[0] if isinstance(output, tuple) else output
-        if backward:
-            if not output.requires_grad:
-                raise ValueError("wanted an output that carries a gradient, got one that does not")
-            output.sum().backward()
+    with torch.set_grad_enabled(backward), _Counter() as counter:
+        run_backward(module, inputs) if backward else module(*inputs)
     return OperatorCount(counter.compute, counter.views)
