@@ -117,6 +117,14 @@ def test_half_precision_stays_near_double(dtype: torch.dtype, size: float) -> No
     assert (output[:, 0] == 0).all()
 
 
+def test_a_blocked_key_loses_to_the_worst_of_scores() -> None:
+    """A fixed big negative number in place of a blocked score would beat the -1e12 of the other."""
+    key = torch.tensor([[-1e6], [1.0]], dtype=torch.float64)
+    mask = torch.tensor([True, False])
+    _, weights = scaled_dot_product_attention(-key[:1], key, key, attn_mask=mask)
+    assert weights.tolist() == [[1.0, 0.0]]
+
+
 def test_gradients_in_half_precision_are_finite() -> None:
     x = (random(3, 5, 16) * 20).half().requires_grad_()
     mask = torch.ones(5, 5, dtype=torch.bool).tril(-1)
