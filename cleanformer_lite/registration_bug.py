@@ -58,7 +58,7 @@ class HeadsInPlainList(nn.Module):
     leaves them out and `.to` leaves them behind. Shapes and errors as in
     `LoopedMultiHeadAttention`.
 
-    Source: the same mistake as in https://github.com/pytorch/pytorch/issues/15005
+    Source: the same mistake as in https://github.com/pytorch/pytorch/issues/715
     """
 
     def __init__(

@@ -1,0 +1,87 @@
+import time
+
+import pytest
+import torch
+from torch import Tensor
+
+from cleanformer_lite.timing import Comparison, compare
+
+X = torch.randn(2, 3, 5)
+
+
+def waiting(seconds: float) -> "type":
+    class Wait(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            time.sleep(seconds)
+            return x
+
+    return Wait
+
+
+def comparison(**seconds: list[float]) -> Comparison:
+    return Comparison(seconds, "somewhere")
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    # The machine drifts tenfold from round to round; within each, b takes twice the time of a.
+    result = comparison(a=[1.0, 10.0, 100.0], b=[2.0, 20.0, 200.0])
+    assert result.ratios("b") == (2.0, 2.0, 2.0)
+    assert result.differs("b")
+
+
+def test_a_difference_inside_the_spread_is_none() -> None:
+    result = comparison(a=[1.0, 1.0, 1.0, 1.0], b=[0.5, 0.9, 1.1, 2.0])
+    assert not result.differs("b")
+    assert "no difference seen" in str(result)
+
+
+def test_a_clear_difference_is_printed_without_the_warning() -> None:
+    text = str(comparison(a=[1.0, 1.0, 1.0], b=[3.0, 3.0, 3.0]))
+    assert "3.00 (3.00 to 3.00)" in text
+    assert "no difference" not in text
+
+
+def test_every_number_carries_its_birth() -> None:
+    text = str(compare({"copy": torch.clone}, [X], rounds=2, block_seconds=1e-5))
+    for fact in ("forward", "(2, 3, 5)", "float32", "CPU", f"torch {torch.__version__}"):
+        assert fact in text
+
+
+def test_variants_take_turns_and_keep_their_order() -> None:
+    result = compare({"slow": waiting(2e-3)(), "fast": waiting(0)()}, [X], rounds=3)
+    assert list(result.seconds) == ["slow", "fast"]
+    assert {len(times) for times in result.seconds.values()} == {3}
+    assert all(seconds >= 2e-3 for seconds in result.seconds["slow"])
+
+
+def test_backward_starts_from_no_gradient() -> None:
+    layer = torch.nn.Linear(5, 1, bias=False)
+    compare({"layer": layer}, [X], backward=True, rounds=2, block_seconds=1e-5)
+    assert layer.weight.grad is not None
+    # Added up over calls it would be a multiple of this.
+    torch.testing.assert_close(layer.weight.grad, X.sum(dim=(0, 1))[None])
+
+
+def test_own_inputs_for_each() -> None:
+    seen = []
+    variants = {
+        "a": lambda x: seen.append(("a", x.shape[0])),
+        "b": lambda x: seen.append(("b", x.shape[0])),
+    }
+    compare(variants, {"a": [torch.zeros(2)], "b": [torch.zeros(3)]}, rounds=2, block_seconds=1e-5)
+    assert set(seen) == {("a", 2), ("b", 3)}
+
+
+@pytest.mark.parametrize(
+    ("variants", "inputs", "rounds", "message"),
+    [
+        ({}, [X], 5, "wanted a variant"),
+        ({"a": torch.clone}, [X], 1, "two rounds at least, got 1 and 1"),
+        ({"a": torch.clone}, {"b": [X]}, 5, r"wanted inputs for \['a'\], got inputs for \['b'\]"),
+    ],
+)
+def test_bad_calls_say_what_was_wanted(
+    variants: dict[str, object], inputs: object, rounds: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare(variants, inputs, rounds=rounds)  # type: ignore[arg-type]

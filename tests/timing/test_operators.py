@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cleanformer_lite import (
+    HeadsBuiltInForward,
+    LoopedMultiHeadAttention,
+    SingleHeadAttention,
+    SplitMultiHeadAttention,
+)
+from cleanformer_lite.timing import count_operators
+
+# Two sequences: with one, a split has nothing to copy and the counts would be lower.
+X = torch.randn(2, 5, 96)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 8, 32])
+def test_loop_launches_seven_operators_a_head_and_two_more(heads: int) -> None:
+    # Three projections, the scaling, the scores, softmax, the mean; then cat and out_proj.
+    assert count_operators(LoopedMultiHeadAttention(96, heads), [X]).compute == 7 * heads + 2
+
+
+@pytest.mark.parametrize("heads", [2, 3, 8, 32])
+def test_split_launches_twelve_however_many_heads(heads: int) -> None:
+    # Four projections, the scaling, the scores, softmax, the mean, and four copies into order.
+    assert count_operators(SplitMultiHeadAttention(96, heads), [X]).compute == 12
+
+
+@pytest.mark.parametrize("heads", [1, 3, 8])
+def test_building_three_layers_a_head_costs_twelve_operators_more(heads: int) -> None:
+    assert count_operators(HeadsBuiltInForward(96, heads), [X]).compute == 19 * heads + 2
+
+
+def test_views_are_counted_apart() -> None:
+    def two_views_and_one_sum(x: Tensor) -> Tensor:
+        return x.view(2, 480).transpose(0, 1).sum()
+
+    assert count_operators(two_views_and_one_sum, [X]) == (1, 2)
+
+
+def test_in_place_is_work_not_a_view() -> None:
+    assert count_operators(lambda x: x.add_(1.0), [X.clone()]) == (1, 0)
+
+
+def test_backward_adds_its_own_operators() -> None:
+    head = SingleHeadAttention(96)
+    forward = count_operators(head, [X]).compute
+    assert forward == 7
+    # Each of the seven has a gradient of at least one operator.
+    assert count_operators(head, [X], backward=True).compute >= 2 * forward
+
+
+def test_backward_without_a_gradient_is_refused() -> None:
+    with pytest.raises(ValueError, match="wanted an output that carries a gradient"):
+        count_operators(nn.Identity(), [X], backward=True)
+
+
+def test_a_second_count_equals_the_first() -> None:
+    # Adding to gradients that are already there would be six operators more.
+    head = SingleHeadAttention(96)
+    first = count_operators(head, [X], backward=True)
+    assert count_operators(head, [X], backward=True) == first
+
+
+def test_the_output_of_a_tuple_is_its_first() -> None:
+    def with_weights(x: Tensor) -> tuple[Tensor, Tensor]:
+        output, weights = SingleHeadAttention(96)(x, need_weights=True)
+        return output, weights
+
+    def without(x: Tensor) -> Tensor:
+        output: Tensor = SingleHeadAttention(96)(x)
+        return output
+
+    counts = [count_operators(call, [X], backward=True) for call in (without, with_weights)]
+    assert counts[0].compute == counts[1].compute
