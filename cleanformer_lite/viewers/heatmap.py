@@ -17,10 +17,14 @@ def heatmap(
     tokens: Sequence[str],
     key_tokens: Sequence[str] | None = None,
     title: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Any:
     """Draw every head's weights, darker for more, queries downwards and keys to the right.
 
-    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S -> a matplotlib Figure.
+    The figure stays open, as pyplot's do: a notebook shows it by itself at the end of the cell.
+
+    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S, names H (None:
+        "head 0" and so on) -> a matplotlib Figure.
 
     Raises: ValueError if shapes and tokens do not fit together.
     """
@@ -28,6 +32,10 @@ def heatmap(
 
     weights, queries, keys = check_weights(weights, tokens, key_tokens)
     heads = len(weights)
+    if names is None:
+        names = [f"head {head}" for head in range(heads)]
+    if len(names) != heads:
+        raise ValueError(f"wanted {heads} names, one a head, got {len(names)}")
     columns = min(heads, COLUMNS)
     rows = math.ceil(heads / columns)
     numbered = max(len(queries), len(keys)) <= MOST_NUMBERED
@@ -38,13 +46,11 @@ def heatmap(
     for head, panel in enumerate(panels):
         if head < heads:
             draw_head(panel, weights[head], queries, keys, numbered=numbered)
-            panel.set_title(f"head {head}" if heads > 1 else "", fontsize=10)
+            panel.set_title(names[head], fontsize=10)
         else:
             panel.set_axis_off()
     if title:
         figure.suptitle(title)
-    # Closed, so that a notebook shows the returned figure once rather than twice.
-    pyplot.close(figure)
     return figure
 
 
