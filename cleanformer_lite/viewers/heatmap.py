@@ -21,21 +21,18 @@ def heatmap(
 ) -> Any:
     """Draw every head's weights, darker for more, queries downwards and keys to the right.
 
-    The figure stays open, as pyplot's do: a notebook shows it by itself at the end of the cell.
-
-    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S, names H (None:
+    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S, names H (if not given,
         "head 0" and so on) -> a matplotlib Figure.
 
-    Raises: ValueError if shapes and tokens do not fit together.
+    Raises: ValueError if shapes, tokens and names do not fit together.
     """
     from matplotlib import pyplot
 
     weights, queries, keys = check_weights(weights, tokens, key_tokens)
     heads = len(weights)
-    if names is None:
-        names = [f"head {head}" for head in range(heads)]
+    names = [f"head {head}" for head in range(heads)] if names is None else names
     if len(names) != heads:
-        raise ValueError(f"wanted {heads} names, one a head, got {len(names)}")
+        raise ValueError(f"wanted one name for each of {heads} heads, got {len(names)}")
     columns = min(heads, COLUMNS)
     rows = math.ceil(heads / columns)
     numbered = max(len(queries), len(keys)) <= MOST_NUMBERED
@@ -51,6 +48,8 @@ def heatmap(
             panel.set_axis_off()
     if title:
         figure.suptitle(title)
+    # Closed, so that a notebook shows the returned figure once rather than twice.
+    pyplot.close(figure)
     return figure
 
 
