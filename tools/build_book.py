@@ -52,6 +52,8 @@ def run_jupyter_book(root: Path) -> int:
     environment = {
         **os.environ,
         **COLOURS,
+        # At these sizes threads cost more than they save, and sums then depend on their number.
+        "OMP_NUM_THREADS": "1",
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the home folder
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
