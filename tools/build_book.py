@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-# What the output of a cell depends on besides the page that it stands on, and what the look of a page
-# depends on besides that. Neither the execution cache nor Sphinx looks at these.
+# What a cell's output depends on besides its page, and what the look of a page depends on besides
+# that. Neither the execution cache nor Sphinx looks at these.
 OUTPUTS = ["cleanformer_lite", "requirements.txt", "tools/build_book.py"]
 LOOK = [*OUTPUTS, "tools", "_config.yml", "_toc.yml"]
 EVERYTHING = [*LOOK, "book"]
