@@ -85,7 +85,8 @@ def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]
         result = Opened(new_page(width, scheme))
         pages.append(result.page)
         result.listen()
-        result.page.goto((site / name).as_uri())
+        file, _, query = name.partition("?")
+        result.page.goto((site / file).as_uri() + (f"?{query}" if query else ""))
         return result
 
     yield opened

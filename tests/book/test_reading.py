@@ -31,10 +31,12 @@ def test_next_leads_through_the_book_and_previous_back(open_page: Open) -> None:
     page = open_page("book/index.html").page
     turned = []
     while (onward := page.locator("a.right-next")).count():
-        onward.click()
+        with page.expect_navigation():
+            onward.click()
         turned.append(page.url.rsplit("/", 1)[1].removesuffix(".html"))
     assert turned == ["notation", *CHAPTERS, "references"]
-    page.locator("a.left-prev").click()
+    with page.expect_navigation():
+        page.locator("a.left-prev").click()
     assert page.url.endswith(f"{CHAPTERS[-1]}.html")
 
 
@@ -78,7 +80,8 @@ def test_the_switch_turns_to_dark_and_back(open_page: Open) -> None:
     assert len(seen) == 2
 
 
-def test_formulas_are_mathml(look_at: Open) -> None:
-    page = look_at("book/01_single_head.html").page
-    assert page.locator("math").count() > 0
-    assert page.locator("math msqrt, math msub, math mi").first.bounding_box()["height"] > 5
+def test_formulas_are_drawn_by_the_browser_itself(look_at: Open) -> None:
+    formulas = [look_at(f"book/{chapter}.html").page.locator("math") for chapter in CHAPTERS]
+    drawn = [found.nth(i).bounding_box() for found in formulas for i in range(found.count())]
+    assert drawn
+    assert all(box["height"] > 5 and box["width"] > 5 for box in drawn)
