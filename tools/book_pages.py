@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
@@ -19,6 +20,8 @@ def drop_unused_files(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Wait for the end of the build."""
+    """Wait for the end of the build; until then keep what a cell prints in one piece."""
+    # A busy machine hands a line over in parts, and each part would become a line on the page.
+    NotebookClient.coalesce_streams.default_value = True
     app.connect("build-finished", drop_unused_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
