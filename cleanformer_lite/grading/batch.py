@@ -1,0 +1,138 @@
+"""Grade a whole folder: every file, every exercise, one row each, whatever is handed in."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cleanformer_lite.checks import EXERCISES
+from cleanformer_lite.grading.journal import Journal, key_of
+from cleanformer_lite.grading.limits import Limits
+from cleanformer_lite.grading.runner import Runner, RunsAnswers
+from cleanformer_lite.grading.submissions import Submission, find, load
+from cleanformer_lite.grading.verdict import Graded, grade_one
+
+
+@dataclass(frozen=True)
+class Task:
+    """One answer to grade, and the key under which its result is kept."""
+
+    submission: Submission
+    exercise: str
+    key: str
+
+
+def grade_folder(
+    folder: Path,
+    out: Path,
+    *,
+    exercises: Sequence[str] = (),
+    limits: Limits | None = None,
+    jobs: int = 1,
+    seed: int | None = None,
+    starting: Callable[[int, int], None] | None = None,
+    graded: Callable[[Graded], None] | None = None,
+) -> list[Graded]:
+    """Grade every notebook and `.py` file in a folder; returns one row per file and exercise.
+
+    `out` is where the journal lies: what it holds is not run again. `starting` is told how many
+    answers are to be graded and how many were already; `graded` is told of each.
+
+    Raises: ValueError for an exercise that does not exist or a folder without submissions, OSError
+        for a folder that is not there or cannot be written.
+    """
+    limits = limits or Limits()
+    chosen = known(exercises)
+    submissions = read_all(folder, out)
+    out.mkdir(parents=True, exist_ok=True)
+    with Journal(out / "journal.jsonl") as journal:
+        tasks = [
+            Task(submission, exercise, key_of(submission.digest, exercise, limits, seed))
+            for submission in submissions
+            for exercise in chosen
+        ]
+        todo = unfinished(tasks, journal)
+        if starting is not None:
+            starting(len(todo), len(tasks) - len(todo))
+        if todo:
+            with Runner(limits, jobs=min(jobs, len(todo))) as runner:
+                run_all(runner, todo, journal, jobs, seed, graded)
+        return [row_of(task, journal) for task in tasks]
+
+
+def known(exercises: Sequence[str]) -> list[str]:
+    """Return the exercises to grade, all if none is named.
+
+    Raises: ValueError naming those that do not exist.
+    """
+    strange = [name for name in exercises if name not in EXERCISES]
+    if strange:
+        raise ValueError(f"wanted some of {', '.join(EXERCISES)}, got {', '.join(strange)}")
+    return [name for name in EXERCISES if not exercises or name in exercises]
+
+
+def read_all(folder: Path, out: Path) -> list[Submission]:
+    """Read every submission before any answer runs: none can change another's text."""
+    return [load(path, str(path.relative_to(folder))) for path in find(folder, leave_out=out)]
+
+
+def unfinished(tasks: list[Task], journal: Journal) -> list[Task]:
+    """Return what is not in the journal yet; files with the same content need one run."""
+    todo = {task.key: task for task in tasks if task.submission.trouble is None}
+    return [task for key, task in todo.items() if key not in journal.done]
+
+
+def run_all(
+    runner: RunsAnswers,
+    todo: list[Task],
+    journal: Journal,
+    jobs: int,
+    seed: int | None,
+    graded: Callable[[Graded], None] | None,
+) -> None:
+    """Grade tasks, `jobs` at a time, and keep each result as soon as it is there."""
+
+    def work(task: Task) -> tuple[Task, Graded]:
+        drawn = secrets.randbelow(2**31) if seed is None else seed
+        return task, grade_one(runner, task.submission, task.exercise, drawn)[0]
+
+    waiting: set[Future[tuple[Task, Graded]]] = set()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for task in todo:
+                waiting.add(pool.submit(work, task))
+                if len(waiting) >= 4 * jobs:
+                    waiting = keep_finished(waiting, journal, graded, FIRST_COMPLETED)
+            while waiting:
+                waiting = keep_finished(waiting, journal, graded, FIRST_COMPLETED)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def keep_finished(
+    waiting: set[Future[tuple[Task, Graded]]],
+    journal: Journal,
+    graded: Callable[[Graded], None] | None,
+    until: str,
+) -> set[Future[tuple[Task, Graded]]]:
+    """Write down what has finished; returns what has not."""
+    finished, rest = wait(waiting, return_when=until)
+    for future in finished:
+        task, row = future.result()
+        journal.write(task.key, row)
+        if graded is not None:
+            graded(row)
+    return rest
+
+
+def row_of(task: Task, journal: Journal) -> Graded:
+    """Return the result of one task under its own submission's name."""
+    name, trouble = task.submission.name, task.submission.trouble
+    if trouble is None:
+        row = journal.find(task.key, name)
+        assert row is not None
+        return replace(row, exercise=task.exercise)
+    points = EXERCISES[task.exercise].points
+    return Graded(name, task.exercise, 0, points, trouble[0], message=trouble[1])

@@ -1,0 +1,166 @@
+"""Run one answer where it can do no harm, and bring back what was seen: the seam of grading.
+
+Everything that grades goes through `Runner.run`. Stronger isolation (a container, another machine)
+is another class with that one method.
+"""
+
+import json
+import os
+import queue
+import secrets
+import select
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.grading.framing import BadFrame, decode
+from cleanformer_lite.grading.limits import Limits
+from cleanformer_lite.grading.slots import Slot, SlotLost, WarmProcess
+from cleanformer_lite.grading.submissions import Submission
+
+GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What came of running one answer.
+
+    `status` is "observed" (then there are facts to judge) or why there are none: missing, timeout,
+    crashed, memory, refused. `notes` name statements of the file that raised. Times in seconds.
+    """
+
+    status: str
+    facts: Observations = field(default_factory=dict)
+    message: str = ""
+    notes: tuple[str, ...] = ()
+    cpu_seconds: float = 0.0
+    peak_kib: int = 0
+
+
+class RunsAnswers(Protocol):
+    """Whatever can run an answer far from its grader."""
+
+    def run(self, submission: Submission, exercise: str, seed: int) -> Observed: ...
+
+
+class Runner:
+    """Runs answers in processes of their own on this machine, `jobs` at once.
+
+    Use it in a `with` statement; `run` may be called from several threads. What isolates an answer
+    is listed in `cleanformer_lite.grading.confine`.
+    """
+
+    def __init__(self, limits: Limits | None = None, jobs: int = 1) -> None:
+        if jobs < 1:
+            raise ValueError(f"wanted at least 1 job, got {jobs}")
+        self.limits = limits or Limits()
+        self.folder = tempfile.mkdtemp(prefix="cleanformer-answers-")
+        os.chmod(self.folder, 0o711)
+        self.warm = WarmProcess(self.folder)
+        self.slots: queue.Queue[Slot] = queue.Queue()
+        for number in range(jobs):
+            self.slots.put(Slot(self.warm, number))
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop every process that was started, and remove their folder."""
+        self.warm.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, submission: Submission, exercise: str, seed: int) -> Observed:
+        """Run one answer and return what was seen. Nothing that an answer does raises here."""
+        nonce = secrets.token_hex(16)
+        task = {"exercise": exercise, "cells": submission.cells, "seed": seed, "nonce": nonce}
+        with self.slot() as slot:
+            for _ in range(2):
+                try:
+                    frame, ended = self.attempt(slot, json.dumps(task).encode())
+                    return understood(frame, ended, nonce)
+                except SlotLost:
+                    slot.restart()
+        return Observed("crashed", message="the process that watches the answer was killed")
+
+    @contextmanager
+    def slot(self) -> Iterator[Slot]:
+        """Take a free place to run in, and give it back."""
+        slot = self.slots.get()
+        try:
+            yield slot
+        finally:
+            self.slots.put(slot)
+
+    def attempt(self, slot: Slot, task: bytes) -> tuple[bytes | None, dict[str, Any]]:
+        """Hand a task over; returns the bytes that came back (None: too many), and the end."""
+        incoming, outgoing = os.pipe()
+        with tempfile.TemporaryFile() as job, os.fdopen(incoming, "rb", buffering=0) as results:
+            try:
+                job.write(task)
+                job.seek(0)
+                slot.ask(self.limits, job.fileno(), outgoing)
+            finally:
+                os.close(outgoing)
+            frame = received(results, self.limits)
+        return frame, slot.answer(GRACE)
+
+
+def received(results: BinaryIO, limits: Limits) -> bytes | None:
+    """Read until nothing more can come; None if there is more than `limits` allow."""
+    pieces: list[bytes] = []
+    size = 0
+    deadline = time.monotonic() + limits.seconds + GRACE
+    while select.select([results], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        piece = results.read(1 << 16)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+        if size > limits.result:
+            return None
+    raise SlotLost("nothing came back")
+
+
+def understood(frame: bytes | None, ended: dict[str, Any], nonce: str) -> Observed:
+    """Make sense of the bytes that came back and of how the process ended."""
+    used = {"cpu_seconds": ended["cpu_seconds"], "peak_kib": ended["peak_kib"]}
+    code = ended["exit"]
+    if not ended["in_time"] or code == -signal.SIGXCPU:
+        return Observed("timeout", message=f"stopped after {ended['seconds']:.1f} s", **used)
+    if frame is None:
+        return Observed("refused", message="sent back more than is allowed", **used)
+    if code == -signal.SIGKILL:
+        return Observed("memory", message="killed, as happens when memory runs out", **used)
+    if code < 0:
+        return Observed("crashed", message=f"killed by {signal.Signals(-code).name}", **used)
+    if not frame:
+        return Observed("crashed", message=f"ended with exit code {code}, no result", **used)
+    try:
+        message, facts = decode(frame)
+    except BadFrame as error:
+        return Observed("refused", message=f"a forged result: {error}", **used)
+    if message.get("nonce") != nonce:
+        return Observed("refused", message="a forged result: not from this run", **used)
+    said, notes = str(message.get("said", ""))[:500], message.get("notes")
+    notes = tuple(str(note)[:500] for note in notes[:8]) if isinstance(notes, list) else ()
+    outcome = message.get("outcome")
+    status = {"observed": "observed", "missing": "missing", "refused": "refused"}.get(
+        outcome if isinstance(outcome, str) else "", "crashed"
+    )
+    if status == "crashed" and ran_out_of_memory(said):
+        status = "memory"
+    return Observed(status, facts, said, notes, **used)
+
+
+def ran_out_of_memory(said: str) -> bool:
+    """Say whether an error's text is that of Python or torch out of memory."""
+    return said.startswith("MemoryError") or "can't allocate memory" in said
