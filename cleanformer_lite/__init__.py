@@ -1,5 +1,6 @@
 """Multi-head attention, one idea a file: the package that every chapter of the book imports."""
 
+from cleanformer_lite.checks import check
 from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
 from cleanformer_lite.registration_bug import HeadsBuiltInForward, HeadsInPlainList
@@ -12,6 +13,7 @@ __all__ = [
     "LoopedMultiHeadAttention",
     "SingleHeadAttention",
     "SplitMultiHeadAttention",
+    "check",
     "copy_weights",
     "merge_heads",
     "scaled_dot_product_attention",
