@@ -1,15 +1,16 @@
 """Grade a whole folder: every file, every exercise, one row each, whatever is handed in."""
 
 import secrets
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cleanformer_lite.checks import EXERCISES
 from cleanformer_lite.grading.journal import Journal, key_of
 from cleanformer_lite.grading.limits import Limits
-from cleanformer_lite.grading.runner import Runner, RunsAnswers
+from cleanformer_lite.grading.runner import Runner
 from cleanformer_lite.grading.submissions import Submission, find, load
 from cleanformer_lite.grading.verdict import Graded, grade_one
 
@@ -57,7 +58,7 @@ def grade_folder(
             starting(len(todo), len(tasks) - len(todo))
         if todo:
             with Runner(limits, jobs=min(jobs, len(todo))) as runner:
-                run_all(runner, todo, journal, jobs, seed, graded)
+                run_all(runner, todo, journal, seed, graded)
         return [row_of(task, journal) for task in tasks]
 
 
@@ -84,47 +85,32 @@ def unfinished(tasks: list[Task], journal: Journal) -> list[Task]:
 
 
 def run_all(
-    runner: RunsAnswers,
+    runner: Runner,
     todo: list[Task],
     journal: Journal,
-    jobs: int,
     seed: int | None,
     graded: Callable[[Graded], None] | None,
 ) -> None:
-    """Grade tasks, `jobs` at a time, and keep each result as soon as it is there."""
+    """Grade tasks, as many at a time as the runner takes, and keep each result at once."""
+    one_at_a_time = threading.Lock()
 
-    def work(task: Task) -> tuple[Task, Graded]:
+    def work(task: Task) -> None:
         drawn = secrets.randbelow(2**31) if seed is None else seed
-        return task, grade_one(runner, task.submission, task.exercise, drawn)[0]
+        row, _ = grade_one(runner, task.submission, task.exercise, drawn)
+        with one_at_a_time:
+            journal.write(task.key, row)
+            if graded is not None:
+                graded(row)
 
-    waiting: set[Future[tuple[Task, Graded]]] = set()
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(runner.jobs) as pool:
+        futures = [pool.submit(work, task) for task in todo]
         try:
-            for task in todo:
-                waiting.add(pool.submit(work, task))
-                if len(waiting) >= 4 * jobs:
-                    waiting = keep_finished(waiting, journal, graded, FIRST_COMPLETED)
-            while waiting:
-                waiting = keep_finished(waiting, journal, graded, FIRST_COMPLETED)
+            for future in futures:
+                future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            runner.close()  # or the answers that still run would be waited for
             raise
-
-
-def keep_finished(
-    waiting: set[Future[tuple[Task, Graded]]],
-    journal: Journal,
-    graded: Callable[[Graded], None] | None,
-    until: str,
-) -> set[Future[tuple[Task, Graded]]]:
-    """Write down what has finished; returns what has not."""
-    finished, rest = wait(waiting, return_when=until)
-    for future in finished:
-        task, row = future.result()
-        journal.write(task.key, row)
-        if graded is not None:
-            graded(row)
-    return rest
 
 
 def row_of(task: Task, journal: Journal) -> Graded:

@@ -78,3 +78,7 @@ def describe() -> str:
     files = f"files held back by Landlock {offered}" if offered else "files NOT held back"
     user = "a user without rights" if user_of(0) else "your own user"
     return f"each answer in a process of its own, as {user}, {files}"
+
+
+if __name__ == "__main__":
+    print(describe())

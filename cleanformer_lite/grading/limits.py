@@ -60,7 +60,7 @@ def lower(which: int, value: int) -> None:
 
 
 def address_space() -> int:
-    """Return the bytes of address space that this process holds already (a guess where it cannot be told)."""
+    """Return the bytes of address space that this process holds, a guess if it cannot tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:

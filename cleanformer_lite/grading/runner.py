@@ -60,12 +60,15 @@ class Runner:
         if jobs < 1:
             raise ValueError(f"wanted at least 1 job, got {jobs}")
         self.limits = limits or Limits()
+        self.jobs = jobs
+        self.closed = False
         self.folder = tempfile.mkdtemp(prefix="cleanformer-answers-")
         os.chmod(self.folder, 0o711)
         self.warm = WarmProcess(self.folder)
-        self.slots: queue.Queue[Slot] = queue.Queue()
-        for number in range(jobs):
-            self.slots.put(Slot(self.warm, number))
+        self.slots = [Slot(self.warm, number) for number in range(jobs)]
+        self.free: queue.Queue[Slot] = queue.Queue()
+        for slot in self.slots:
+            self.free.put(slot)
 
     def __enter__(self) -> "Runner":
         return self
@@ -75,11 +78,17 @@ class Runner:
 
     def close(self) -> None:
         """Stop every process that was started, and remove their folder."""
+        self.closed = True
+        for slot in self.slots:
+            slot.hang_up()
         self.warm.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, submission: Submission, exercise: str, seed: int) -> Observed:
-        """Run one answer and return what was seen. Nothing that an answer does raises here."""
+        """Run one answer and return what was seen. Nothing that an answer does raises here.
+
+        Raises: SlotLost if the runner was closed meanwhile.
+        """
         nonce = secrets.token_hex(16)
         task = {"exercise": exercise, "cells": submission.cells, "seed": seed, "nonce": nonce}
         with self.slot() as slot:
@@ -88,17 +97,19 @@ class Runner:
                     frame, ended = self.attempt(slot, json.dumps(task).encode())
                     return understood(frame, ended, nonce)
                 except SlotLost:
+                    if self.closed:
+                        raise
                     slot.restart()
         return Observed("crashed", message="the process that watches the answer was killed")
 
     @contextmanager
     def slot(self) -> Iterator[Slot]:
         """Take a free place to run in, and give it back."""
-        slot = self.slots.get()
+        slot = self.free.get()
         try:
             yield slot
         finally:
-            self.slots.put(slot)
+            self.free.put(slot)
 
     def attempt(self, slot: Slot, task: bytes) -> tuple[bytes | None, dict[str, Any]]:
         """Hand a task over; returns the bytes that came back (None: too many), and the end."""

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,18 @@ class WarmProcess:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.lock = threading.Lock()
+        self.closed = False
         self.process: subprocess.Popen[bytes] | None = None
         self.line: socket.socket | None = None
 
     def new_slot(self, number: int) -> socket.socket:
-        """Have a keeper forked, and return the line to it."""
+        """Have a keeper forked, and return the line to it.
+
+        Raises: SlotLost once everything is closed.
+        """
         with self.lock:
+            if self.closed:
+                raise SlotLost("closed")
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
@@ -81,6 +88,7 @@ class WarmProcess:
     def close(self) -> None:
         """End the process for good."""
         with self.lock:
+            self.closed = True
             self.stop()
 
 
@@ -123,6 +131,13 @@ class Slot:
             raise SlotLost("nothing heard") from error
         ended: dict[str, Any] = json.loads(said)
         return ended
+
+    def hang_up(self) -> None:
+        """End the process at the other end, and the answer that it runs; from any thread."""
+        line = self.line
+        if line is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     def restart(self) -> None:
         """Drop a line that is dead; the next question opens a new one."""

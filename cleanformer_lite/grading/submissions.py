@@ -29,7 +29,7 @@ class Submission:
     trouble: tuple[str, str] | None = None
 
     def mentions(self, name: str) -> bool:
-        """Say whether a name occurs anywhere in the code: where it does not, nothing is answered."""
+        """Say whether a name occurs in the code: where it does not, nothing is answered."""
         return any(name in text for _, text in self.cells)
 
 
