@@ -11,7 +11,7 @@ AGAIN = 0.2
 
 
 class TimeLimitReached(BaseException):
-    """Raised inside an answer that takes too long; no `Exception`, so `except Exception` misses it."""
+    """Raised inside an answer that takes too long; `except Exception` does not catch it."""
 
 
 @contextmanager
