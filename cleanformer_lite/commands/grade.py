@@ -88,7 +88,7 @@ def graded(arguments: argparse.Namespace, limits: "Limits", jobs: int) -> "list[
 
     def starting(todo: int, done: int) -> None:
         if done and not arguments.quiet:
-            print(f"{done} answers need no grading or were graded before", file=sys.stderr)
+            print(f"{done} of {done + todo} answers need not be run (again)", file=sys.stderr)
         lines.append(ProgressLine(todo, "answers"))
 
     def advance(row: "Graded") -> None:

@@ -60,7 +60,8 @@ class WarmProcess:
     def start(self) -> None:
         """Start the process and wait until it is warm."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "cleanformer_lite.grading.warm", str(theirs.fileno())]
+        command = [sys.executable, "-m", "cleanformer_lite.grading.warm"]
+        command += [str(theirs.fileno()), self.folder]
         with theirs:
             self.process = subprocess.Popen(
                 command,
@@ -137,7 +138,8 @@ class Slot:
         line = self.line
         if line is not None:
             with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
+                line.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for an answer
+            line.close()
 
     def restart(self) -> None:
         """Drop a line that is dead; the next question opens a new one."""

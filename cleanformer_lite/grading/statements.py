@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType
 
+from cleanformer_lite.grading.magics import without_magics
+
 FUTURE = 0
 for _feature in __future__.all_feature_names:
     FUTURE |= getattr(__future__, _feature).compiler_flag
@@ -58,7 +60,11 @@ def parse(cells: Iterable[tuple[str, str]]) -> tuple[list[Statement], list[Unpar
 
 
 def statements_of(place: str, text: str, flags: int) -> Iterator[Statement]:
-    """Compile the top-level statements of one cell, each by itself."""
+    """Compile the top-level statements of one cell, each by itself.
+
+    A cell of a notebook has a place, a `.py` file has none.
+    """
+    text = without_magics(text) if place else text
     for node in ast.parse(text, place or "answer").body:
         module = ast.Module([node], type_ignores=[])
         code = compile(module, place or "answer", "exec", flags, dont_inherit=True)

@@ -1,9 +1,11 @@
-"""Read what learners hand in, a notebook or a `.py` file, as pieces of plain Python text."""
+"""Read what learners hand in, a notebook or a `.py` file, as pieces of text.
 
-import ast
+The text is not parsed here: that is left to the process of the answer, for a parser can be made to
+crash.
+"""
+
 import hashlib
 import json
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,6 @@ from pathlib import Path
 LARGEST = 32 * 1024 * 1024
 SUFFIXES = (".ipynb", ".py")
 SKIPPED_FOLDERS = {"__pycache__", "node_modules"}
-KEPT_CELL_MAGICS = ("%%time", "%%capture", "%%prun", "%%memit")
-MAGIC = re.compile(r"^(\s*)(?:[\w, ]+=\s*)?(?:[%!]|\?).*$|^(\s*)[\w.]+\?{1,2}\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def notebook_cells(text: str) -> tuple[tuple[str, str], ...]:
         if not isinstance(cell, dict):
             raise ValueError(f"wanted cell {number} to be an object, got {type(cell).__name__}")
         if cell.get("cell_type") == "code":
-            cells.append((f"cell {number}", without_magics(source_of(cell, number))))
+            cells.append((f"cell {number}", source_of(cell, number)))
     return tuple(cells)
 
 
@@ -121,19 +121,4 @@ def source_of(cell: dict[str, object], number: int) -> str:
         return "".join(source)
     if not isinstance(source, str):
         raise ValueError(f"wanted text in cell {number}, got {type(source).__name__}")
-    return source
-
-
-def without_magics(source: str) -> str:
-    """Blank what only IPython understands: `%magic`, `!shell`, `name?`, and cells such as `%%bash`.
-
-    Lines keep their numbers.
-    """
-    if source.lstrip().startswith("%%"):
-        first, _, rest = source.lstrip().partition("\n")
-        return "\n" + without_magics(rest) if first.split()[0] in KEPT_CELL_MAGICS else ""
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return MAGIC.sub(lambda found: f"{found[1] or found[2] or ''}pass", source)
     return source

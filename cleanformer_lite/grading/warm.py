@@ -6,6 +6,7 @@ It holds no submission and no expected value. For every line that it is handed i
 import gc
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -25,7 +26,10 @@ COMMON = (
 
 
 def main() -> None:
-    """Serve on the file descriptor whose number is the first argument, until it is closed."""
+    """Serve on the file descriptor whose number is the first argument, until it is closed.
+
+    Then remove the folder that is the second: a grader that was killed cannot do it.
+    """
     line = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers leave no zombies
@@ -34,6 +38,7 @@ def main() -> None:
     while True:
         slot, descriptors, _, _ = socket.recv_fds(line, 16, 1)
         if not slot:
+            shutil.rmtree(sys.argv[2], ignore_errors=True)
             return
         if os.fork() == 0:
             become_keeper(line, int(slot), descriptors)
