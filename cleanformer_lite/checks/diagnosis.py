@@ -1,0 +1,96 @@
+"""Name the known mistake that does exactly what an answer does, on everything it was tried on."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from cleanformer_lite.checks.probes import LARGE
+from cleanformer_lite.checks.reading import Projections
+from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
+from cleanformer_lite.checks.specimens import FILLS, Attention
+from cleanformer_lite.checks.symptoms import by_symptoms
+from cleanformer_lite.checks.view import View, close
+
+# These differ from the right attention in nothing that a call in evaluation mode returns, or in
+# their input: symptoms tell of them.
+WITHOUT_VALUES = ("dropout_in_eval", "input_changed_in_place")
+# A mask of its own for each head: code with this mistake may treat it in several ways.
+MAY_DIFFER = {"mask_repeat_order": ("per_head",)}
+
+
+def diagnose(view: View, failed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the species that an answer cannot be told from: one if certain, none if unknown."""
+    named = by_symptoms(view, failed)
+    return named or by_behaviour(view)
+
+
+def by_behaviour(view: View) -> tuple[str, ...]:
+    """Run every species on the answer's own projections, and compare every call."""
+    for reading in likely(view):
+        found = [
+            species
+            for species, variants in BEHAVIOURS.items()
+            if species not in WITHOUT_VALUES
+            and any(same_everywhere(view, species, variant, reading) for variant in variants)
+        ]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def likely(view: View) -> Iterator[Projections]:
+    """Try first the readings under which the right attention gives the answer's weights."""
+    if not view.contract.weights:
+        yield from view.readings
+        return
+    fitting = [reading for reading in view.readings if weights_fit(view, reading)]
+    yield from fitting or view.readings
+
+
+def weights_fit(view: View, reading: Projections) -> bool:
+    """Say whether the right attention on these projections gives the weights of the plain call."""
+    yours = view.facts.get("large.plain.weights")
+    _, weights = Attention(reading, LARGE.num_heads)(view.calls["large"]["plain"].x)
+    return isinstance(yours, Tensor) and agree(yours, weights)
+
+
+def same_everywhere(
+    view: View, species: str, variant: type[Attention], reading: Projections
+) -> bool:
+    """Say whether a behaviour equals the answer's in every call, whatever it does to blind rows."""
+    if (reading.out is None) != (species == "no_output_projection"):
+        return False
+    behaviour = variant(reading, LARGE.num_heads)
+    if not same_call(view, behaviour, "plain"):
+        return False
+    fills = FILLS if variant.fill == "zero" else (variant.fill,)
+    names = [name for name in view.calls["large"] if name not in MAY_DIFFER.get(species, ())]
+    for fill in fills:
+        behaviour.fill = fill
+        if all(same_call(view, behaviour, name) for name in names):
+            return True
+    return False
+
+
+def same_call(view: View, behaviour: Attention, name: str) -> bool:
+    """Say whether a behaviour returns in one call what the answer returned, errors included."""
+    call = view.calls["large"][name]
+    raised = f"large.{name}.error" in view.facts
+    try:
+        output, weights = behaviour(call.x.clone(), call.attn_mask, call.is_causal)
+    except (RuntimeError, IndexError):
+        return raised
+    if raised or not agree(view.facts.get(f"large.{name}.output"), output):
+        return False
+    return not view.contract.weights or agree(view.facts.get(f"large.{name}.weights"), weights)
+
+
+def agree(yours: object, theirs: Tensor) -> bool:
+    """Say whether a fact is this tensor; not-a-number must stand in the same places."""
+    if not isinstance(yours, Tensor) or yours.shape != theirs.shape:
+        return False
+    if not yours.is_floating_point():
+        return False
+    gaps = yours.isnan()
+    same_gaps = bool((gaps == theirs.isnan()).all())
+    return same_gaps and close(yours[~gaps].float(), theirs[~gaps])

@@ -1,0 +1,86 @@
+"""Properties that need the projections: the scale of the scores, and equality in full."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.probes import LARGE, Call
+from cleanformer_lite.checks.reading import Projections
+from cleanformer_lite.checks.report import Counterexample
+from cleanformer_lite.checks.specimens import Attention
+from cleanformer_lite.checks.view import View, close, unequal
+
+# Left to `finite_on_blind_rows`: a right output may be zero or the output's bias there.
+FREE = ("blind",)
+
+
+def score_scale(view: View, label: str) -> Counterexample | None:
+    """Compare the spread of the scores, read off the weights, with query times key over root D."""
+    weights = view.weights("large", "plain")
+    yours = centred(weights.clamp_min(1e-30).log())
+    x = view.calls["large"]["plain"].x
+    for reading in view.readings:
+        target = centred(scores(reading, x))
+        slope = float((yours * target).sum() / (target * target).sum())
+        if slope > 0.01 and close(yours / slope, target):
+            if abs(slope - 1) < 1e-2:
+                return None
+            inputs = view.inputs("large", "plain")
+            what = "the scores, as a multiple of query @ key / sqrt(D)"
+            return Counterexample(inputs, f"{slope:.4g}", "1", what)
+    return None
+
+
+def centred(values: Tensor) -> Tensor:
+    return values - values.mean(dim=-1, keepdim=True)
+
+
+def scores(reading: Projections, x: Tensor) -> Tensor:
+    """Compute the scores head by head, from the projections."""
+    rows = LARGE.head_dim
+    maps = []
+    for head in range(LARGE.num_heads):
+        chosen = slice(head * rows, (head + 1) * rows)
+        query = x @ reading.query[chosen].t() + reading.query_bias[chosen]
+        key = x @ reading.key[chosen].t() + reading.key_bias[chosen]
+        maps.append(query @ key.transpose(-2, -1) / math.sqrt(rows))
+    return torch.stack(maps, dim=1)
+
+
+def equal_to_torch(view: View, label: str) -> Counterexample | None:
+    """Compare every call with the right attention on the answer's own projections.
+
+    Where these cannot be read, there is nothing to compare: the other properties have to do.
+    """
+    found = None
+    for reading in view.readings:
+        if reading.out is None:
+            continue
+        right = Attention(reading, LARGE.num_heads)
+        found = first_gap(view, right)
+        if found is None:
+            return None
+    if found is None and view.readings:
+        return Counterexample("the heads, side by side", "no output projection", "one: E to E")
+    return found
+
+
+def first_gap(view: View, right: Attention) -> Counterexample | None:
+    """Return the first call in which an answer and a behaviour differ."""
+    for name, call in view.calls["large"].items():
+        if name in FREE:
+            continue
+        output, weights = right(call.x.clone(), call.attn_mask, call.is_causal)
+        what = f"output of the call {name!r}"
+        found = unequal(view, "large", name, view.output("large", name), output, what)
+        if found is None and view.contract.weights:
+            yours = view.weights("large", name)
+            what = f"weights of the call {name!r}"
+            found = unequal(view, "large", name, yours, weights, what)
+        if found:
+            return found
+    return None
+
+
+__all__ = ["Call", "equal_to_torch", "score_scale"]
