@@ -7,7 +7,7 @@ from torch import Tensor
 from cleanformer_lite.checks.probes import LARGE
 from cleanformer_lite.checks.reading import Projections
 from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
-from cleanformer_lite.checks.specimens import FILLS, Attention
+from cleanformer_lite.checks.specimens import Attention
 from cleanformer_lite.checks.symptoms import by_symptoms
 from cleanformer_lite.checks.view import View, close
 
@@ -16,6 +16,8 @@ from cleanformer_lite.checks.view import View, close
 WITHOUT_VALUES = ("dropout_in_eval", "input_changed_in_place")
 # A mask of its own for each head: code with this mistake may treat it in several ways.
 MAY_DIFFER = {"mask_repeat_order": ("per_head",)}
+# Tried first: most mistakes show in one of them.
+TELLING = ("blind", "padded", "causal")
 
 
 def diagnose(view: View, failed: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,19 +59,25 @@ def weights_fit(view: View, reading: Projections) -> bool:
 def same_everywhere(
     view: View, species: str, variant: type[Attention], reading: Projections
 ) -> bool:
-    """Say whether a behaviour equals the answer's in every call, whatever it does to blind rows."""
+    """Say whether a behaviour equals the answer's in every call, whatever it fills blind rows with.
+    """
     if (reading.out is None) != (species == "no_output_projection"):
         return False
     behaviour = variant(reading, LARGE.num_heads)
-    if not same_call(view, behaviour, "plain"):
-        return False
-    fills = FILLS if variant.fill == "zero" else (variant.fill,)
-    names = [name for name in view.calls["large"] if name not in MAY_DIFFER.get(species, ())]
-    for fill in fills:
-        behaviour.fill = fill
-        if all(same_call(view, behaviour, name) for name in names):
-            return True
-    return False
+    if variant.fill == "zero":
+        behaviour.fill = fill_of(view)
+    free = MAY_DIFFER.get(species, ())
+    names = sorted(view.calls["large"], key=lambda name: name not in TELLING)
+    return all(same_call(view, behaviour, name) for name in names if name not in free)
+
+
+def fill_of(view: View) -> str:
+    """See what an answer gives to a query that may attend to nothing."""
+    maps = [view.facts.get(f"large.{name}.weights") for name in ("blind", "padded")]
+    rows = [m.sum(-1) for m in maps if isinstance(m, Tensor) and m.dim() and not m.is_complex()]
+    if any(bool(row.isnan().any()) for row in rows):
+        return "nan"
+    return "zero" if any(bool((row == 0).any()) for row in rows) else "mean"
 
 
 def same_call(view: View, behaviour: Attention, name: str) -> bool:

@@ -126,7 +126,7 @@ def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
     made = {"plain": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
     if sizes.batch > 1:
         made["alone"] = Call(x[-1:])
-    if contract.weights:
+    if contract.weights and sizes == LARGE:
         made["nudge_first"] = Call(nudged(x, 0))
         made["nudge_last"] = Call(nudged(x, -1))
     if contract.masks:

@@ -12,9 +12,6 @@ from torch.nn import functional as F
 
 from cleanformer_lite.checks.reading import Projections
 
-# What a query that may attend to nothing gets: zeros, not-a-number, or the mean of everything.
-FILLS = ("zero", "nan", "mean")
-
 
 class Attention:
     """The right attention; every specimen inherits all steps but one from it.
@@ -22,6 +19,7 @@ class Attention:
     Shapes: x `(N, L, E)` -> output `(N, L, E)`, weights `(N, H, L, L)`.
     """
 
+    # What a query that may attend to nothing gets: "zero", "nan", or the "mean" of everything.
     fill = "zero"
 
     def __init__(self, projections: Projections, num_heads: int, dropout: float = 0.0) -> None:
