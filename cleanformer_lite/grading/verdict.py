@@ -1,5 +1,6 @@
 """From what was seen to points: judge the facts, or say why there are none."""
 
+import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ STATUSES = (
     *("passed", "failed", "missing", "timeout"),
     *("crashed", "memory", "refused", "unreadable"),
 )
+
+
+# Judges seed torch's one generator: two at a time would draw each other's numbers.
+JUDGING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def reported(exercise: Exercise, seen: Observed, seed: int) -> Report:
         failed = ("runs",) if seen.status != "missing" else ()
         return unjudged(exercise, seen.status, seen.message, failed)
     try:
-        report = judge(exercise, seen.facts, seed)
+        with JUDGING:
+            report = judge(exercise, seen.facts, seed)
     except Exception as error:  # facts are whatever an answer says that they are
         return unjudged(exercise, "refused", f"facts that cannot be judged: {error!r:.200}", ())
     if not report.passed and memory_ran_out(seen.facts):
