@@ -59,8 +59,7 @@ def weights_fit(view: View, reading: Projections) -> bool:
 def same_everywhere(
     view: View, species: str, variant: type[Attention], reading: Projections
 ) -> bool:
-    """Say whether a behaviour equals the answer's in every call, whatever it fills blind rows with.
-    """
+    """Say whether a behaviour equals the answer's in every call, whatever it fills blind rows with."""
     if (reading.out is None) != (species == "no_output_projection"):
         return False
     behaviour = variant(reading, LARGE.num_heads)

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cleanformer_lite.checks.exercise import Fact, Observations
 
@@ -66,6 +66,8 @@ def same_tensors(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCE) -> 
     """Compare two tensors of any dtype by value; shapes must be equal."""
     if ours.shape != theirs.shape or ours.is_complex() or theirs.is_complex():
         return False
+    if torch.float16 in (ours.dtype, theirs.dtype):
+        tolerance = 2e-3  # it keeps three digits
     left, right = ours.to(torch.float64), theirs.to(torch.float64)
     return torch.allclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=True)
 
@@ -82,6 +84,10 @@ def shown(value: object) -> str:
         return shown_tensor(value)
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    if isinstance(value, nn.Module):
+        return f"a {type(value).__name__}"
     return reprlib.repr(value)
 
 

@@ -8,8 +8,17 @@ from torch import Tensor, nn
 
 from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.facts import attempt, record
-from cleanformer_lite.checks.probes import LARGE, TRIALS, Call, Contract, Sizes, blind_mask, calls
-from cleanformer_lite.checks.probes import tokens, weight_values
+from cleanformer_lite.checks.probes import (
+    LARGE,
+    TRIALS,
+    Call,
+    Contract,
+    Sizes,
+    blind_mask,
+    calls,
+    tokens,
+    weight_values,
+)
 
 Build = Callable[..., Any]
 Load = Callable[[nn.Module, Sizes], None]

@@ -76,8 +76,7 @@ def all_slices_move(moved: Tensor) -> bool:
     size = moved.abs().nan_to_num()
     axes = range(moved.dim())
     return all(
-        bool((size.amax(dim=[other for other in axes if other != axis]) > 0).all())
-        for axis in axes
+        bool((size.amax(dim=[other for other in axes if other != axis]) > 0).all()) for axis in axes
     )
 
 

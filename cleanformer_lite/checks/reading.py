@@ -157,9 +157,7 @@ def take_out_bias(vectors: list[Parameter], sizes: Sizes) -> tuple[Tensor, list[
     return torch.zeros(sizes.embed_dim), vectors
 
 
-def pair_biases(
-    matrices: list[tuple[Tensor, Tensor, Tensor]], vectors: list[Parameter]
-) -> Rows:
+def pair_biases(matrices: list[tuple[Tensor, Tensor, Tensor]], vectors: list[Parameter]) -> Rows:
     """Give each matrix the bias whose gradient is that of its weights on the constant feature.
 
     Biases of keys get no gradient at all: they go, in order, to the matrices that are left.

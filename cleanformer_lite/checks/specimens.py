@@ -55,9 +55,7 @@ class Attention:
     def causal(self, length: int) -> Tensor:
         return torch.ones(length, length, dtype=torch.bool).tril()
 
-    def allowed(
-        self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> Tensor | None:
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         if not is_causal:
             return attn_mask
         causal = self.causal(scores.shape[-1])

@@ -31,18 +31,14 @@ class MaskInverted(Attention):
 class OnlyMaskInverted(Attention):
     """SPECIMEN: reads True as 'blocked' in the mask alone."""
 
-    def allowed(
-        self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> Tensor | None:
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         return super().allowed(scores, None if attn_mask is None else ~attn_mask, is_causal)
 
 
 class MaskOnQueries(Attention):
     """SPECIMEN: blocks the rows of padding instead of the columns."""
 
-    def allowed(
-        self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> Tensor | None:
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         turned = None if attn_mask is None else attn_mask.transpose(-2, -1)
         return super().allowed(scores, turned, is_causal)
 
@@ -50,9 +46,7 @@ class MaskOnQueries(Attention):
 class MaskRepeatOrder(Attention):
     """SPECIMEN: repeats masks as samples, samples, ... where heads, heads, ... is meant."""
 
-    def allowed(
-        self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> Tensor | None:
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         if attn_mask is not None:
             wide = attn_mask.expand(scores.shape)
             attn_mask = wide.transpose(0, 1).reshape(scores.shape)
@@ -102,16 +96,12 @@ class CausalMaskDropped(Attention):
 class CausalMaskDroppedByMask(Attention):
     """SPECIMEN: forgets `is_causal` as soon as there is a mask."""
 
-    def allowed(
-        self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> Tensor | None:
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         return super().allowed(scores, attn_mask, is_causal and attn_mask is None)
 
 
 class MaskDroppedByCausal(Attention):
     """SPECIMEN: forgets the mask as soon as `is_causal` is set."""
 
-    def allowed(
-        self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> Tensor | None:
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         return super().allowed(scores, None if is_causal else attn_mask, is_causal)

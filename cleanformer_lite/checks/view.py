@@ -31,9 +31,7 @@ class View:
 
     @cached_property
     def calls(self) -> dict[str, dict[str, Call]]:
-        return {
-            label: calls(sizes, self.contract, self.seed) for label, sizes in TRIALS.items()
-        }
+        return {label: calls(sizes, self.contract, self.seed) for label, sizes in TRIALS.items()}
 
     @cached_property
     def readings(self) -> list[Projections]:

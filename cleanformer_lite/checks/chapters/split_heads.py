@@ -1,127 +1,45 @@
-"""Exercises of the chapter on splitting: two reshapes."""
+"""Exercises of the chapter on splitting: two reshapes, a module, and modules to repair."""
 
-import torch
-from torch import Generator, Tensor
-
+from cleanformer_lite.checks.chapters.split_heads_from_loop import FROM_LOOP
+from cleanformer_lite.checks.chapters.split_heads_repairs import REPAIRS
+from cleanformer_lite.checks.chapters.split_heads_reshape import MERGE, SPLIT
 from cleanformer_lite.checks.exercise import Exercise
-from cleanformer_lite.checks.functions import Arguments, Case, FunctionProbe
+from cleanformer_lite.checks.module_probe import ModuleProbe
 
-
-def counted(*shape: int) -> Tensor:
-    """Return a tensor that numbers its elements from 1, so that each can be followed by eye."""
-    size = int(torch.Size(shape).numel())
-    return torch.arange(1.0, size + 1).view(shape)
-
-
-def split_by_loop(x: Tensor, num_heads: int) -> Tensor:
-    """Split head by head: slice the features, stack the slices."""
-    head_dim = x.shape[-1] // num_heads
-    return torch.stack(
-        [x[:, :, head * head_dim : (head + 1) * head_dim] for head in range(num_heads)], dim=1
-    )
-
-
-def merge_by_loop(x: Tensor) -> Tensor:
-    """Merge head by head: lay the slices side by side."""
-    return torch.cat([x[:, head] for head in range(x.shape[1])], dim=-1)
-
-
-def split_case(name: str, fails: str, *shape: int, num_heads: int) -> Case:
-    """A case of `split_heads`: counted numbers when small, drawn ones otherwise."""
-
-    def make(generator: Generator) -> Arguments:
-        small = int(torch.Size(shape).numel()) <= 16
-        x = counted(*shape) if small else torch.randn(shape, generator=generator)
-        return {"x": x, "num_heads": num_heads}
-
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
-
-
-def merge_case(name: str, fails: str, *shape: int) -> Case:
-    """A case of `merge_heads`, made like those of `split_heads`."""
-
-    def make(generator: Generator) -> Arguments:
-        small = int(torch.Size(shape).numel()) <= 16
-        return {"x": counted(*shape) if small else torch.randn(shape, generator=generator)}
-
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
-
-
-SPLIT = Exercise(
-    id="split_heads.split",
-    title="Split the features into heads",
-    entry_point="split_heads",
+MODULE = Exercise(
+    id="split_heads.module",
+    title="The whole split module",
+    entry_point="SplitHeads",
     prompt=(
-        "Write `split_heads(x, num_heads)`. It takes `x` of shape `(N, L, E)` and gives each head "
-        "its own slice of the features: `(N, H, L, D)`, where head 0 holds the first D features of "
-        "every token, head 1 the next D, and so on."
+        "Write `class SplitHeads(nn.Module)`: `(embed_dim, num_heads, dropout=0.0)` and "
+        "`forward(x, attn_mask=None, is_causal=False) -> (output, weights)`. `output` is "
+        "`(N, L, E)`, `weights` is `(N, H, L, L)`. Query, key, value and output projection map E "
+        "to E, with bias or without. Masks are boolean, True = may attend, broadcastable to "
+        "`(N, H, L, L)`; a mask and `is_causal` may come together. A query that may attend to "
+        "nothing gets weights of zero. Dropout falls on the weights, in training alone."
     ),
-    starter="def split_heads(x, num_heads):\n    raise NotImplementedError\n",
+    starter=(
+        "class SplitHeads(nn.Module):\n"
+        "    def __init__(self, embed_dim, num_heads, dropout=0.0):\n"
+        "        super().__init__()\n"
+        "        raise NotImplementedError\n\n"
+        "    def forward(self, x, attn_mask=None, is_causal=False):\n"
+        "        raise NotImplementedError\n"
+    ),
     hints=(
-        "The features of one token stand side by side in memory. Which axis can be cut in two "
-        "without moving a number?",
-        "Cut the last axis first: `(N, L, E) -> (N, L, H, D)`. Two axes are then out of order.",
-        "`x.view(N, L, num_heads, E // num_heads).transpose(1, 2)`",
+        "Project, split, attend, merge, project. You have the second and the fourth from the "
+        "exercises before.",
+        "Masks act on the scores, before the softmax; the scale is the root of D, not of E; what "
+        "the softmax gives to a row that is blocked entirely has to be set to zero.",
+        "`scores = q @ k.transpose(-2, -1) / D**0.5`, "
+        "`scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)`, `softmax(dim=-1)`, "
+        "`masked_fill(~allowed, 0.0)`, `F.dropout(weights, self.dropout, self.training)`, "
+        "`merge_heads(weights @ v)`, then the output projection.",
     ),
-    points=2,
-    minutes=5,
-    difficulty=1,
-    probe=FunctionProbe(
-        cases=(
-            split_case("tiny", "tokens_stay_whole", 1, 2, 2, num_heads=2),
-            split_case("tiny_wide", "heads_hold_neighbours", 1, 2, 4, num_heads=2),
-            split_case("large", "any_sizes", 2, 5, 21, num_heads=3),
-            split_case("one_head", "one_head", 2, 3, 5, num_heads=1),
-        ),
-        reference=split_by_loop,
-        mistakes={
-            "split_without_transpose": (
-                lambda x, num_heads: x.reshape(x.shape[0], num_heads, x.shape[1], -1),
-            ),
-        },
-    ),
+    points=5,
+    minutes=25,
+    difficulty=3,
+    probe=ModuleProbe(),
 )
 
-MERGE = Exercise(
-    id="split_heads.merge",
-    title="Merge the heads again",
-    entry_point="merge_heads",
-    prompt=(
-        "Write `merge_heads(x)`, which undoes `split_heads`: `x` of shape `(N, H, L, D)` becomes "
-        "`(N, L, E)`, with the heads of a token side by side."
-    ),
-    starter="def merge_heads(x):\n    raise NotImplementedError\n",
-    hints=(
-        "Undo the steps of `split_heads` one by one. Which was the last?",
-        "The heads of one token must stand next to each other before you join them.",
-        "`x.transpose(1, 2).reshape(N, L, H * D)`: `view` would raise here, because after the "
-        "transpose the numbers no longer lie in order.",
-    ),
-    points=2,
-    minutes=5,
-    difficulty=1,
-    probe=FunctionProbe(
-        cases=(
-            merge_case("tiny", "tokens_stay_whole", 1, 2, 2, 1),
-            merge_case("tiny_wide", "heads_hold_neighbours", 1, 2, 2, 2),
-            merge_case("large", "any_sizes", 2, 3, 5, 7),
-            merge_case("one_head", "one_head", 2, 1, 3, 5),
-        ),
-        reference=merge_by_loop,
-        mistakes={
-            "merge_without_transpose": (
-                lambda x: x.reshape(x.shape[0], x.shape[2], x.shape[1] * x.shape[3]),
-            ),
-            "merge_mixes_batch": (
-                lambda x: (
-                    x.reshape(x.shape[1], x.shape[0], *x.shape[2:])
-                    .permute(1, 2, 0, 3)
-                    .reshape(x.shape[0], x.shape[2], -1)
-                ),
-            ),
-            "view_not_contiguous": (lambda x: x.transpose(1, 2).view(x.shape[0], x.shape[2], -1),),
-        },
-    ),
-)
-
-EXERCISES = (SPLIT, MERGE)
+EXERCISES = (SPLIT, MERGE, FROM_LOOP, MODULE, *REPAIRS)
