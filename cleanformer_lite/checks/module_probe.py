@@ -14,7 +14,7 @@ from cleanformer_lite.checks.modules import observe_module
 from cleanformer_lite.checks.probes import Contract
 from cleanformer_lite.checks.properties import Property
 from cleanformer_lite.checks.report import Counterexample, Verdict
-from cleanformer_lite.checks.view import Unreadable, View
+from cleanformer_lite.checks.view import UnreadableError, View
 
 ALWAYS: tuple[Property, ...] = (
     calls.output_shape,
@@ -43,6 +43,9 @@ OF_MASKS: tuple[Property, ...] = (
 )
 
 
+FULL = Contract()
+
+
 def properties_for(contract: Contract) -> dict[str, Property]:
     """List what is asked of a module, in the order in which it is checked."""
     chosen = ALWAYS + (OF_WEIGHTS if contract.weights else ())
@@ -58,7 +61,7 @@ def properties_for(contract: Contract) -> dict[str, Property]:
 class ModuleProbe:
     """Asks of a module what its contract promises."""
 
-    contract: Contract = Contract()
+    contract: Contract = FULL
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -93,7 +96,7 @@ def failures(view: View) -> dict[str, Counterexample]:
         for label in ("small", "large"):
             try:
                 counterexample = holds(view, label)
-            except Unreadable as unreadable:
+            except UnreadableError as unreadable:
                 counterexample = unreadable.counterexample
             except Exception:  # forged facts may be wrong in any way
                 counterexample = Counterexample("", "facts that make no sense", "")

@@ -41,17 +41,22 @@ def observe_module(
                 observe_call(facts, f"{label}.{name}", module, call)
             if f"{label}.plain.error" in facts:
                 return facts
-        observe_parameters(facts, module)
-        attempt(facts, "graph", lambda: observe_graph(facts, module, seed))
-        attempt(facts, "reading", lambda: observe_reading(facts, module, seed))
-        if contract.weights:
-            attempt(facts, "one_head", lambda: observe_one_head(facts, module, seed))
-        if contract.masks:
-            attempt(facts, "blind_gradient", lambda: observe_blind(facts, module, seed))
-        attempt(facts, "step", lambda: observe_step(facts, module, seed))
+        observe_weights(facts, module, contract, seed)
         if contract.dropout:
-            attempt(facts, "dropout", lambda: observe_dropout(facts, build, contract, put, seed))
+            attempt(facts, "dropout", lambda: observe_dropout(facts, build, put, seed))
     return facts
+
+
+def observe_weights(facts: Observations, module: nn.Module, contract: Contract, seed: int) -> None:
+    """Write down all that concerns the module's own weights."""
+    observe_parameters(facts, module)
+    attempt(facts, "graph", lambda: observe_graph(facts, module, seed))
+    attempt(facts, "reading", lambda: observe_reading(facts, module, seed))
+    if contract.weights:
+        attempt(facts, "one_head", lambda: observe_one_head(facts, module, seed))
+    if contract.masks:
+        attempt(facts, "blind_gradient", lambda: observe_blind(facts, module, seed))
+    attempt(facts, "step", lambda: observe_step(facts, module, seed))
 
 
 def built(
@@ -201,14 +206,12 @@ def observe_step(facts: Observations, module: nn.Module, seed: int) -> None:
     with torch.no_grad():
         for index, parameter in enumerate(list(module.parameters())[:MOST_PARAMETERS]):
             if parameter.grad is not None:
-                parameter -= parameter.grad
+                parameter.sub_(parameter.grad)
             record(facts, f"step.{index}", parameter - before[index])
     module.eval()
 
 
-def observe_dropout(
-    facts: Observations, build: Build, contract: Contract, load: Load, seed: int
-) -> None:
+def observe_dropout(facts: Observations, build: Build, load: Load, seed: int) -> None:
     """Call a module with dropout 0.5 in both modes."""
     module = built(facts, "dropout.build", build, LARGE, load, dropout=0.5)
     if module is None:

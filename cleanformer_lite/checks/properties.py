@@ -14,16 +14,19 @@ MOVED = 1e-6
 
 
 def output_shape(view: View, label: str) -> Counterexample | None:
+    """The output has the shape of the input, `(N, L, E)`."""
     view.output(label, "plain")
     return None
 
 
 def weights_shape(view: View, label: str) -> Counterexample | None:
+    """The weights have shape `(N, H, L, L)`."""
     view.weights(label, "plain")
     return None
 
 
 def input_unchanged(view: View, label: str) -> Counterexample | None:
+    """The input is after a call what it was before."""
     for name, call in view.calls[label].items():
         after = view.facts.get(f"{label}.{name}.input")
         if isinstance(after, Tensor) and after.shape == call.x.shape:
@@ -34,11 +37,13 @@ def input_unchanged(view: View, label: str) -> Counterexample | None:
 
 
 def calls_agree(view: View, label: str) -> Counterexample | None:
+    """Two calls on one input give one output."""
     first, second = view.output(label, "plain"), view.output(label, "again")
     return unequal(view, label, "again", second, first, "the output of a second call")
 
 
 def batch_independence(view: View, label: str) -> Counterexample | None:
+    """A sample alone gets what it gets in a batch."""
     for alone, together in (("alone", "plain"), ("padded_alone", "padded")):
         if alone in view.calls[label]:
             target = view.output(label, together)[-1:]
@@ -49,12 +54,14 @@ def batch_independence(view: View, label: str) -> Counterexample | None:
 
 
 def permutation_equivariance(view: View, label: str) -> Counterexample | None:
+    """Tokens in another order give outputs in that order."""
     target = view.output(label, "plain")[:, order(TRIALS[label])]
     yours = view.output(label, "permuted")
     return unequal(view, label, "permuted", yours, target, "output for tokens in another order")
 
 
 def rows_sum_to_one(view: View, label: str) -> Counterexample | None:
+    """The weights of every query sum to 1."""
     for name in ("plain", "padded"):
         if name in view.calls[label]:
             sums = view.weights(label, name).sum(dim=-1)
@@ -65,6 +72,7 @@ def rows_sum_to_one(view: View, label: str) -> Counterexample | None:
 
 
 def heads_differ(view: View, label: str) -> Counterexample | None:
+    """No two heads have one map."""
     weights = view.weights("large", "plain")
     for head in range(1, weights.shape[1]):
         if close(weights[:, head], weights[:, 0]):
@@ -74,6 +82,7 @@ def heads_differ(view: View, label: str) -> Counterexample | None:
 
 
 def every_head_sees_every_feature(view: View, label: str) -> Counterexample | None:
+    """Every input feature moves the map of every head."""
     before = view.weights("large", "plain")
     for name, feature in (("nudge_first", "0"), ("nudge_last", "-1")):
         moved = (view.weights("large", name) - before).abs().amax(dim=(0, 2, 3)) > MOVED
@@ -102,6 +111,7 @@ def pattern(view: View, label: str, name: str, call: Call) -> Counterexample | N
 
 
 def causality(view: View, label: str) -> Counterexample | None:
+    """What comes later changes nothing earlier; a token sees itself."""
     before = view.output(label, "causal")[:, :-1]
     after = view.output(label, "causal_changed")[:, :-1]
     what = "output of earlier tokens after the last was changed"
@@ -110,6 +120,7 @@ def causality(view: View, label: str) -> Counterexample | None:
 
 
 def masked_keys_get_nothing(view: View, label: str) -> Counterexample | None:
+    """Masked keys weigh 0, all others more."""
     for name in ("padded", "per_head"):
         found = pattern(view, label, name, view.calls[label][name])
         if found:
@@ -118,10 +129,12 @@ def masked_keys_get_nothing(view: View, label: str) -> Counterexample | None:
 
 
 def masks_combine(view: View, label: str) -> Counterexample | None:
+    """A mask and `is_causal` act together."""
     return pattern(view, label, "causal_padded", view.calls[label]["causal_padded"])
 
 
 def padding_invariance(view: View, label: str) -> Counterexample | None:
+    """What stands in the padding changes no real token."""
     mask = view.calls[label]["padded"].attn_mask
     assert mask is not None
     real = mask[:, 0, 0]
@@ -132,6 +145,7 @@ def padding_invariance(view: View, label: str) -> Counterexample | None:
 
 
 def finite_on_blind_rows(view: View, label: str) -> Counterexample | None:
+    """A query that sees nothing weighs all 0; output and gradients are numbers."""
     weights, output = view.weights(label, "blind"), view.output(label, "blind")
     blind = weights[:, :, 0]
     zeros = torch.zeros_like(blind)

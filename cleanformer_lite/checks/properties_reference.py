@@ -16,7 +16,7 @@ FREE = ("blind",)
 
 
 def score_scale(view: View, label: str) -> Counterexample | None:
-    """Compare the spread of the scores, read off the weights, with query times key over root D."""
+    """The scores are query times key over the root of D."""
     weights = view.weights("large", "plain")
     yours = centred(weights.clamp_min(1e-30).log())
     x = view.calls["large"]["plain"].x
@@ -49,10 +49,8 @@ def scores(reading: Projections, x: Tensor) -> Tensor:
 
 
 def equal_to_torch(view: View, label: str) -> Counterexample | None:
-    """Compare every call with the right attention on the answer's own projections.
-
-    Where these cannot be read, there is nothing to compare: the other properties have to do.
-    """
+    """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
+    # Where the projections cannot be read there is nothing to compare: the others have to do.
     found = None
     for reading in view.readings:
         if reading.out is None:

@@ -32,6 +32,7 @@ def matrices(view: View, prefix: str) -> list[tuple[str, Tensor | None]]:
 
 
 def parameters_registered(view: View, label: str) -> Counterexample | None:
+    """Every weight in use is a parameter, is kept, and is saved."""
     fresh, hidden = count(view, "fresh"), count(view, "unregistered")
     if fresh > 0:
         return Counterexample(BUILT, f"{fresh} weights are new in every call", "none is")
@@ -45,6 +46,7 @@ def parameters_registered(view: View, label: str) -> Counterexample | None:
 
 
 def parameter_count(view: View, label: str) -> Counterexample | None:
+    """There are four projections of E to E, with bias or without."""
     square, numbers = LARGE.embed_dim**2, count(view, "numbers")
     if 4 * square <= numbers <= 4 * square + 4 * LARGE.embed_dim:
         return None
@@ -53,6 +55,7 @@ def parameter_count(view: View, label: str) -> Counterexample | None:
 
 
 def gradients_reach_all(view: View, label: str) -> Counterexample | None:
+    """Every weight matrix gets a gradient."""
     for name, gradient in matrices(view, "gradient.four"):
         if gradient is None or not (gradient.abs() > 0).any():
             return Counterexample(BUILT, "no gradient", "a gradient", name)
@@ -60,6 +63,7 @@ def gradients_reach_all(view: View, label: str) -> Counterexample | None:
 
 
 def every_weight_moves(view: View, label: str) -> Counterexample | None:
+    """Every row and column of weights moves in a training step."""
     hidden = max(count(view, "unregistered"), count(view, "fresh"))
     if hidden != 0:
         yours = f"{hidden} weights that the optimizer is never told of"
@@ -81,6 +85,7 @@ def all_slices_move(moved: Tensor) -> bool:
 
 
 def heads_are_independent(view: View, label: str) -> Counterexample | None:
+    """The map of a head depends on its own queries and keys alone."""
     gradients = [gradient for _, gradient in matrices(view, "gradient.head")]
     largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
     used = sum(int((g.abs() > TINY * largest).sum()) for g in gradients if g is not None)
@@ -92,6 +97,7 @@ def heads_are_independent(view: View, label: str) -> Counterexample | None:
 
 
 def dropout_off_in_eval(view: View, label: str) -> Counterexample | None:
+    """Dropout does nothing in evaluation mode."""
     target = view.output("large", "plain")
     for name in ("first", "second"):
         yours = view.tensor("dropout", name, "output", tuple(target.shape))
@@ -102,6 +108,7 @@ def dropout_off_in_eval(view: View, label: str) -> Counterexample | None:
 
 
 def dropout_on_in_training(view: View, label: str) -> Counterexample | None:
+    """Dropout does something in training mode."""
     target = view.output("large", "plain")
     yours = view.tensor("dropout", "training", "output", tuple(target.shape))
     if (yours - target).abs().max() > 1e-3:

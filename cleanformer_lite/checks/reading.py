@@ -219,9 +219,11 @@ def partitions(rows: Rows, sizes: Sizes) -> Iterator[Projections]:
 
 def assembled(rows: Rows, query: Tensor, key: Tensor, value: Tensor) -> Projections:
     """Put chosen rows together; the output comes later."""
-    parts = [rows.pick(chosen) for chosen in (query, key, value)]
-    weights, biases = zip(*parts, strict=True)
-    return Projections(*weights, None, *biases, torch.zeros(len(value)))
+    queries, keys, values = (rows.pick(chosen) for chosen in (query, key, value))
+    nothing = torch.zeros(len(value))
+    return Projections(
+        queries[0], keys[0], values[0], None, queries[1], keys[1], values[1], nothing
+    )
 
 
 def strided(reading: Projections, sizes: Sizes) -> Projections:

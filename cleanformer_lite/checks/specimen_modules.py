@@ -1,6 +1,5 @@
 """Specimens as modules, for readers to break and for tests to check. Wrong on purpose."""
 
-import torch
 from torch import Tensor, nn
 
 from cleanformer_lite.checks import specimens, specimens_masks
@@ -66,14 +65,10 @@ class SpecimenModule(nn.Module):
 
     def projections(self) -> Projections:
         """Return the weights as they are now."""
-        layers = (self.q_proj, self.k_proj, self.v_proj)
-        out = getattr(self, "out_proj", None)
-        bias = torch.zeros(1) if out is None else out.bias
+        q, k, v, out = self.q_proj, self.k_proj, self.v_proj, getattr(self, "out_proj", None)
+        out_weight, out_bias = (None, q.bias) if out is None else (out.weight, out.bias)
         return Projections(
-            *(layer.weight for layer in layers),
-            None if out is None else out.weight,
-            *(layer.bias for layer in layers),
-            bias,
+            q.weight, k.weight, v.weight, out_weight, q.bias, k.bias, v.bias, out_bias
         )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from cleanformer_lite.checks.probes import LARGE
 from cleanformer_lite.checks.properties import MOVED
 from cleanformer_lite.checks.properties_weights import count
-from cleanformer_lite.checks.view import Unreadable, View
+from cleanformer_lite.checks.view import UnreadableError, View
 
 OF_HIDDEN_WEIGHTS = {
     "parameters_registered",
@@ -37,29 +37,34 @@ def by_symptoms(view: View, failed: tuple[str, ...]) -> tuple[str, ...]:
         try:
             if shows(view, failed):
                 return (species,)
-        except Unreadable:
+        except UnreadableError:
             continue
     return ()
 
 
 def view_not_contiguous(view: View, failed: tuple[str, ...]) -> bool:
+    """See the message that torch raises."""
     errors = [view.facts.get(f"{label}.plain.error") for label in ("small", "large")]
     return any(isinstance(e, str) and "view size is not compatible" in e for e in errors)
 
 
 def built_in_forward(view: View, failed: tuple[str, ...]) -> bool:
+    """See whether weights are new in every call."""
     return count(view, "fresh") > 0 and count(view, "numbers") < 4 * LARGE.embed_dim**2
 
 
 def plain_list(view: View, failed: tuple[str, ...]) -> bool:
+    """See whether weights stay and are not registered."""
     return count(view, "unregistered") > 0 and count(view, "fresh") == 0
 
 
 def input_changed_in_place(view: View, failed: tuple[str, ...]) -> bool:
+    """See whether an input was changed."""
     return "input_unchanged" in failed
 
 
 def shared_layer(view: View, failed: tuple[str, ...]) -> bool:
+    """See whether all heads have one map, or there are the weights of one head."""
     if not view.contract.weights:
         return shares_thirds(view)
     weights = view.weights("large", "plain")
@@ -86,6 +91,7 @@ def split_before_projection(view: View, failed: tuple[str, ...]) -> bool:
 
 
 def dropout_in_eval(view: View, failed: tuple[str, ...]) -> bool:
+    """See whether dropout is left on."""
     return "dropout_off_in_eval" in failed
 
 

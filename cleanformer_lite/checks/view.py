@@ -13,7 +13,7 @@ from cleanformer_lite.checks.reading import Projections, hypotheses
 from cleanformer_lite.checks.report import Counterexample
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A fact that should be there is missing or of another kind; carries what to show of it."""
 
     def __init__(self, counterexample: Counterexample) -> None:
@@ -40,14 +40,14 @@ class View:
     def output(self, label: str, name: str) -> Tensor:
         """Return an output of the right shape.
 
-        Raises: Unreadable if there is none.
+        Raises: UnreadableError if there is none.
         """
         return self.tensor(label, name, "output", tuple(self.calls[label][name].x.shape))
 
     def weights(self, label: str, name: str) -> Tensor:
         """Return weights of the right shape.
 
-        Raises: Unreadable if there are none.
+        Raises: UnreadableError if there are none.
         """
         batch, length, _ = self.calls[label][name].x.shape
         shape = (batch, TRIALS[label].num_heads, length, length)
@@ -56,7 +56,7 @@ class View:
     def tensor(self, label: str, name: str, part: str, shape: tuple[int, ...]) -> Tensor:
         """Return one tensor of a call.
 
-        Raises: Unreadable, saying what came instead, if shape or kind is another.
+        Raises: UnreadableError, saying what came instead, if shape or kind is another.
         """
         key = f"{label}.{name}.{part}"
         value = self.facts.get(key)
@@ -68,7 +68,7 @@ class View:
         else:
             yours = shown(error) if isinstance(error, str) else f"no {part}"
         target = f"{part} of shape {shape}"
-        raise Unreadable(Counterexample(self.inputs(label, name), yours, target))
+        raise UnreadableError(Counterexample(self.inputs(label, name), yours, target))
 
     def inputs(self, label: str, name: str) -> str:
         """Write down a call so that it can be repeated."""
@@ -90,7 +90,8 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
 
 def worst(gap: Tensor) -> list[int]:
     """Return the place of the largest number (torch.unravel_index imports for a second)."""
-    left, place = int(gap.argmax()), []
+    place: list[int] = []
+    left = int(gap.argmax())
     for size in reversed(gap.shape):
         left, index = divmod(left, size)
         place.insert(0, index)

@@ -109,6 +109,7 @@ def all_at_once(
 
 
 def right_scale(embed_dim: int, head_dim: int) -> float:
+    """Return one over the root of D."""
     return float(head_dim**-0.5)
 
 
@@ -131,6 +132,7 @@ def run_case(name: str, fails: str, *sizes: int) -> Case:
 
 
 def small_name(name: str) -> bool:
+    """Say whether a case is to be checked by hand."""
     return name.startswith("tiny")
 
 
@@ -145,7 +147,8 @@ RUN = Exercise(
         "and `weights` is `(N, H, L, L)`. There is no mask and no output projection."
     ),
     starter=(
-        "def run_heads(x, query_weights, key_weights, value_weights):\n    raise NotImplementedError\n"
+        "def run_heads(x, query_weights, key_weights, value_weights):\n"
+        "    raise NotImplementedError\n"
     ),
     hints=(
         "What one head does you know: project three times, attend.",
@@ -182,8 +185,8 @@ MODULE = Exercise(
     prompt=(
         "Write `class LoopedHeads(nn.Module)`: `(embed_dim, num_heads)` and "
         "`forward(x, attn_mask=None) -> (output, weights)`. `output` is `(N, L, E)`, `weights` is "
-        "`(N, H, L, L)`. Each head projects E to D = E / H three times; an output projection maps E "
-        "to E; with bias or without. `attn_mask` is boolean, True = may attend, broadcastable to "
+        "`(N, H, L, L)`. Each head projects E to D = E / H three times; an output projection maps "
+        "E to E; with bias or without. `attn_mask` is boolean, True = may attend, broadcastable to "
         "`(N, H, L, L)`; a query that may attend to nothing gets weights of zero."
     ),
     starter=(

@@ -1,5 +1,7 @@
 """Exercises of the chapter on layers that nobody registered: count them, find them, mend them."""
 
+from collections.abc import Callable
+
 from torch import Generator, nn
 
 from cleanformer_lite.checks.exercise import Exercise
@@ -16,7 +18,7 @@ def counted(embed_dim: int, num_heads: int) -> dict[str, int]:
     return {"built_in_forward": out, "plain_list": out, "module_list": heads + out}
 
 
-def counted_with(*believed: str) -> object:
+def counted_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
     """SPECIMEN: the belief that layers of some modules are registered."""
 
     def count(embed_dim: int, num_heads: int) -> dict[str, int]:
@@ -67,10 +69,10 @@ COUNT = Exercise(
         ),
         reference=counted,
         mistakes={
-            "plain_list": (counted_with("plain_list"),),  # type: ignore[dict-item]
+            "plain_list": (counted_with("plain_list"),),
             "built_in_forward": (
-                counted_with("built_in_forward"),  # type: ignore[dict-item]
-                counted_with("built_in_forward", "plain_list"),  # type: ignore[dict-item]
+                counted_with("built_in_forward"),
+                counted_with("built_in_forward", "plain_list"),
             ),
         },
     ),

@@ -49,7 +49,7 @@ def compared(answer: Callable[[nn.Module, nn.Module], object]) -> Callable[..., 
 def value_from_key(looped: nn.Module, split: nn.Module) -> None:
     """SPECIMEN, wrong on purpose: the values get the weights of the keys."""
     copy_weights(looped, split)
-    split.v_proj.load_state_dict(split.k_proj.state_dict())  # type: ignore[union-attr,arg-type,operator]
+    split.v_proj.load_state_dict(split.k_proj.state_dict())  # type: ignore[union-attr,operator]
 
 
 FROM_LOOP = Exercise(
@@ -57,8 +57,8 @@ FROM_LOOP = Exercise(
     title="From the loop's weights to the split's",
     entry_point="copy_loop",
     prompt=(
-        "Write `copy_loop(looped, split)`. It puts the weights of a `LoopedMultiHeadAttention` into "
-        "a `SplitMultiHeadAttention` of the same sizes, so that both give equal outputs and equal "
+        "Write `copy_loop(looped, split)`. It puts the weights of a `LoopedMultiHeadAttention` "
+        "into a `SplitMultiHeadAttention` of the same sizes, so that both give equal outputs and equal "
         "gradients. The loop keeps `looped.heads[i].q_proj`, `k_proj`, `v_proj` and "
         "`looped.out_proj`; the split keeps `split.q_proj`, `k_proj`, `v_proj` and `out_proj`."
     ),
