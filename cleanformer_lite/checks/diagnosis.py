@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from cleanformer_lite.checks.probes import LARGE
+from cleanformer_lite.checks import specimens_masks
+from cleanformer_lite.checks.probes import LARGE, Contract
 from cleanformer_lite.checks.reading import Projections
 from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
 from cleanformer_lite.checks.specimens import Attention
@@ -14,6 +15,11 @@ from cleanformer_lite.checks.view import View, close
 # These differ from the right attention in nothing that a call in evaluation mode returns, or in
 # their input: symptoms tell of them.
 WITHOUT_VALUES = ("dropout_in_eval", "input_changed_in_place")
+OF_MASKS = {
+    species
+    for species, variants in BEHAVIOURS.items()
+    if variants[0].__module__ == specimens_masks.__name__
+}
 # A mask of its own for each head: code with this mistake may treat it in several ways.
 MAY_DIFFER = {"mask_repeat_order": ("per_head",)}
 # Tried first: most mistakes show in one of them.
@@ -27,17 +33,30 @@ def diagnose(view: View, failed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def by_behaviour(view: View) -> tuple[str, ...]:
-    """Run every species on the answer's own projections, and compare every call."""
+    """Run every species on the answer's own projections, and compare every call.
+
+    Without weights, one way to read the projections may look like another with another mistake:
+    then all of them count.
+    """
+    found: set[str] = set()
     for reading in likely(view):
-        found = [
-            species
-            for species, variants in BEHAVIOURS.items()
-            if species not in WITHOUT_VALUES
-            and any(same_everywhere(view, species, variant, reading) for variant in variants)
-        ]
-        if found:
-            return tuple(found)
-    return ()
+        for species in applicable(view.contract):
+            variants = BEHAVIOURS[species]
+            if any(same_everywhere(view, species, variant, reading) for variant in variants):
+                found.add(species)
+        if found and view.contract.weights:
+            break
+    return tuple(species for species in BEHAVIOURS if species in found)
+
+
+def applicable(contract: Contract) -> list[str]:
+    """List the species that a module under this contract can show in what it returns."""
+    left_out = set(WITHOUT_VALUES)
+    if not contract.masks:
+        left_out |= OF_MASKS
+    if not contract.causal:
+        left_out.add("causal_mask_shifted")
+    return [species for species in BEHAVIOURS if species not in left_out]
 
 
 def likely(view: View) -> Iterator[Projections]:
@@ -59,8 +78,10 @@ def weights_fit(view: View, reading: Projections) -> bool:
 def same_everywhere(
     view: View, species: str, variant: type[Attention], reading: Projections
 ) -> bool:
-    """Say whether a behaviour equals the answer's in every call, whatever it fills blind rows with."""
+    """Say whether a behaviour equals the answer's in every call, whatever it gives to blind rows."""
     if (reading.out is None) != (species == "no_output_projection"):
+        return False
+    if reading.is_tied != (species == "value_uses_key"):
         return False
     behaviour = variant(reading, LARGE.num_heads)
     if variant.fill == "zero":

@@ -33,6 +33,7 @@ def observe_module(
     put = load or (lambda module, sizes: fill(module, sizes, seed))
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
+        module = None
         for label, sizes in TRIALS.items():
             module = built(facts, f"{label}.build", build, sizes, put)
             if module is None:
@@ -41,7 +42,8 @@ def observe_module(
                 observe_call(facts, f"{label}.{name}", module, call)
             if f"{label}.plain.error" in facts:
                 return facts
-        observe_weights(facts, module, contract, seed)
+        if module is not None:
+            observe_weights(facts, module, contract, seed)
         if contract.dropout:
             attempt(facts, "dropout", lambda: observe_dropout(facts, build, put, seed))
     return facts

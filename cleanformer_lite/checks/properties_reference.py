@@ -53,14 +53,15 @@ def equal_to_torch(view: View, label: str) -> Counterexample | None:
     # Where the projections cannot be read there is nothing to compare: the others have to do.
     found = None
     for reading in view.readings:
-        if reading.out is None:
+        if reading.out is None or reading.is_tied:
             continue
         right = Attention(reading, LARGE.num_heads)
         found = first_gap(view, right)
         if found is None:
             return None
     if found is None and view.readings:
-        return Counterexample("the heads, side by side", "no output projection", "one: E to E")
+        missing = "output" if view.readings[0].out is None else "value"
+        return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
     return found
 
 

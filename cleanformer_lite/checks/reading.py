@@ -29,6 +29,11 @@ class Projections:
     value_bias: Tensor
     out_bias: Tensor
 
+    @property
+    def is_tied(self) -> bool:
+        """Whether the values come from the keys' projection."""
+        return torch.equal(self.key, self.value)
+
 
 @dataclass(frozen=True)
 class Rows:

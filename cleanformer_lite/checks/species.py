@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from cleanformer_lite.checks import species_masks, species_weights
+from cleanformer_lite.checks.species_shapes import ROWS, Row
+
 
 @dataclass(frozen=True)
 class Species:
@@ -18,4 +21,22 @@ class Species:
     thread: str = ""
 
 
-SPECIES: dict[str, Species] = {}
+def species(row: Row) -> Species:
+    """Make a species of a row of text; `owner/name#7` becomes the address of thread 7."""
+    name, thread, cause, symptom, *hints = row
+    nudge, place, fix = hints
+    repository, _, number = thread.partition("#")
+    address = f"https://github.com/{repository}/issues/{number}" if thread else ""
+    return Species(name, cause, symptom, (nudge, place, fix), address)
+
+
+SPECIES: dict[str, Species] = {
+    row[0]: species(row) for row in (*species_weights.ROWS, *ROWS, *species_masks.ROWS)
+}
+
+# Seen in public code, and not looked for here, with the reason.
+LEFT_OUT = {
+    "grouped_heads_tiled": (
+        "no exercise has fewer key heads than query heads (seen in onnx/onnx#7274)"
+    ),
+}

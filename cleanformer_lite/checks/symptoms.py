@@ -66,21 +66,24 @@ def input_changed_in_place(view: View, failed: tuple[str, ...]) -> bool:
 def shared_layer(view: View, failed: tuple[str, ...]) -> bool:
     """See whether all heads have one map, or there are the weights of one head."""
     if not view.contract.weights:
-        return shares_thirds(view)
+        return has_numbers(view, 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim)
     weights = view.weights("large", "plain")
     alike = (weights - weights[:, :1]).abs().max() <= MOVED
     return bool(alike) and count(view, "unregistered") == 0
 
 
-def shares_thirds(view: View) -> bool:
-    """Say whether there are exactly the weights of one head and of the output."""
-    head = 3 * LARGE.head_dim * LARGE.embed_dim + LARGE.embed_dim**2
-    biases = (0, 3 * LARGE.head_dim, LARGE.embed_dim, 3 * LARGE.head_dim + LARGE.embed_dim)
-    return count(view, "numbers") - head in biases and count(view, "unregistered") == 0
+def has_numbers(view: View, inputs: int, biases: int) -> bool:
+    """Say whether there are just so many weights before an output projection, biases or not."""
+    numbers = count(view, "numbers") - LARGE.embed_dim**2
+    known = {inputs, inputs + biases, inputs + LARGE.embed_dim, inputs + biases + LARGE.embed_dim}
+    return numbers in known and count(view, "unregistered") == 0
 
 
 def split_before_projection(view: View, failed: tuple[str, ...]) -> bool:
     """Say whether a feature moves the map of the one head that it belongs to, and of no other."""
+    if not view.contract.weights:
+        square, width = LARGE.head_dim**2, LARGE.head_dim
+        return any(has_numbers(view, 3 * n * square, 3 * n * width) for n in (1, LARGE.num_heads))
     before = view.weights("large", "plain")
     heads = torch.arange(LARGE.num_heads)
     for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1)):

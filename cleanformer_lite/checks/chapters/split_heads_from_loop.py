@@ -49,7 +49,7 @@ def compared(answer: Callable[[nn.Module, nn.Module], object]) -> Callable[..., 
 def value_from_key(looped: nn.Module, split: nn.Module) -> None:
     """SPECIMEN, wrong on purpose: the values get the weights of the keys."""
     copy_weights(looped, split)
-    split.v_proj.load_state_dict(split.k_proj.state_dict())  # type: ignore[union-attr,operator]
+    split.v_proj.load_state_dict(split.k_proj.state_dict())  # type: ignore[union-attr]
 
 
 FROM_LOOP = Exercise(
@@ -58,8 +58,8 @@ FROM_LOOP = Exercise(
     entry_point="copy_loop",
     prompt=(
         "Write `copy_loop(looped, split)`. It puts the weights of a `LoopedMultiHeadAttention` "
-        "into a `SplitMultiHeadAttention` of the same sizes, so that both give equal outputs and equal "
-        "gradients. The loop keeps `looped.heads[i].q_proj`, `k_proj`, `v_proj` and "
+        "into a `SplitMultiHeadAttention` of the same sizes, so that both give equal outputs and "
+        "equal gradients. The loop keeps `looped.heads[i].q_proj`, `k_proj`, `v_proj` and "
         "`looped.out_proj`; the split keeps `split.q_proj`, `k_proj`, `v_proj` and `out_proj`."
     ),
     starter="def copy_loop(looped, split):\n    raise NotImplementedError\n",
