@@ -20,8 +20,23 @@ OF_MASKS = {
     for species, variants in BEHAVIOURS.items()
     if variants[0].__module__ == specimens_masks.__name__
 }
-# A mask of its own for each head: code with this mistake may treat it in several ways.
-MAY_DIFFER = {"mask_repeat_order": ("per_head",)}
+# Where code with this mistake may do one thing or another: with a mask of its own for each head,
+# and with masks that do not fit the shapes that it makes.
+MAY_DIFFER = {
+    "mask_repeat_order": ("per_head",),
+    "batch_first_forgotten": (
+        "padded",
+        "padded_changed",
+        "padded_alone",
+        "per_head",
+        "blind",
+        "causal_padded",
+        "causal",
+        "causal_changed",
+    ),
+}
+# Without weights these are one thing: read query as key, and key as query.
+TWINS = {"registration_bug.repair": ("softmax_over_queries", "einsum_axes_swapped")}
 # Tried first: most mistakes show in one of them.
 TELLING = ("blind", "padded", "causal")
 
@@ -78,7 +93,7 @@ def weights_fit(view: View, reading: Projections) -> bool:
 def same_everywhere(
     view: View, species: str, variant: type[Attention], reading: Projections
 ) -> bool:
-    """Say whether a behaviour equals the answer's in every call, whatever it gives to blind rows."""
+    """Say whether a behaviour equals the answer's in every call; blind rows get what it gives."""
     if (reading.out is None) != (species == "no_output_projection"):
         return False
     if reading.is_tied != (species == "value_uses_key"):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from cleanformer_lite.checks import species_masks, species_weights
-from cleanformer_lite.checks.species_shapes import ROWS, Row
+from cleanformer_lite.checks import species_masks, species_shapes, species_weights
+from cleanformer_lite.checks.species_weights import Row
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ def species(row: Row) -> Species:
 
 
 SPECIES: dict[str, Species] = {
-    row[0]: species(row) for row in (*species_weights.ROWS, *ROWS, *species_masks.ROWS)
+    row[0]: species(row)
+    for text in (species_weights, species_shapes, species_masks)
+    for row in text.ROWS
 }
 
 # Seen in public code, and not looked for here, with the reason.
