@@ -1,7 +1,7 @@
 """Exercises that name the mistake: what to write, how it is tried, what to say of it."""
 
 from cleanformer_lite.checks.chapters import EXERCISES
-from cleanformer_lite.checks.checking import check
+from cleanformer_lite.checks.checking import check, keep_progress
 from cleanformer_lite.checks.exercise import Exercise, Observations
 from cleanformer_lite.checks.hints import hint
 from cleanformer_lite.checks.judging import judge, observe
@@ -20,5 +20,6 @@ __all__ = [
     "check",
     "hint",
     "judge",
+    "keep_progress",
     "observe",
 ]

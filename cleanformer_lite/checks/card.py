@@ -13,7 +13,8 @@ def as_text(report: Report) -> str:
     """Write a report: what was tried, yours beside the target, the mistake if it is known."""
     score = f"{report.points} of {report.max_points} points"
     lines = [f"{SIGNS.get(report.status, '✗')} {report.exercise}: {headline(report)} ({score})"]
-    lines += compared(report) + named(report)
+    lines += compared(report)
+    lines += [report.message] if report.message else named(report)
     if report.status in ("failed", "crashed", "timeout"):
         lines.append(f"Next: hint({report.exercise!r})")
     return "\n".join(short(line) for line in lines[:8])
@@ -34,14 +35,14 @@ def compared(report: Report) -> list[str]:
     """Show the smallest counterexample, or the message if there is none."""
     case = report.counterexample
     if case is None:
-        return [report.message] if report.message else []
+        return []
     lines = [f"tried:  {case.inputs}", f"yours:  {case.yours}", f"target: {case.target}"]
     return [f"what:   {case.what}", *lines] if case.what not in ("", "result") else lines
 
 
 def named(report: Report) -> list[str]:
     """Name the mistake, and say honestly if it is one of several or unknown."""
-    if report.status not in ("failed", "crashed") or report.message:
+    if report.status not in ("failed", "crashed"):
         return []
     known = [SPECIES[name] for name in report.species if name in SPECIES]
     if not known:

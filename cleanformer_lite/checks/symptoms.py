@@ -66,7 +66,8 @@ def input_changed_in_place(view: View, failed: tuple[str, ...]) -> bool:
 def shared_layer(view: View, failed: tuple[str, ...]) -> bool:
     """See whether all heads have one map, or there are the weights of one head."""
     if not view.contract.weights:
-        return has_numbers(view, 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim)
+        one_head = has_numbers(view, 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim)
+        return one_head and reads_whole_input(view)
     weights = view.weights("large", "plain")
     alike = (weights - weights[:, :1]).abs().max() <= MOVED
     return bool(alike) and count(view, "unregistered") == 0
@@ -79,11 +80,19 @@ def has_numbers(view: View, inputs: int, biases: int) -> bool:
     return numbers in known and count(view, "unregistered") == 0
 
 
+def reads_whole_input(view: View) -> bool:
+    """Say whether another matrix than the output's has a side of E."""
+    sides = [view.facts.get(f"shape.{index}") for index in range(count(view, "parameters"))]
+    known = [side.split(",") for side in sides if isinstance(side, str) and "," in side]
+    return sum(str(LARGE.embed_dim) in side for side in known) > 1
+
+
 def split_before_projection(view: View, failed: tuple[str, ...]) -> bool:
     """Say whether a feature moves the map of the one head that it belongs to, and of no other."""
     if not view.contract.weights:
         square, width = LARGE.head_dim**2, LARGE.head_dim
-        return any(has_numbers(view, 3 * n * square, 3 * n * width) for n in (1, LARGE.num_heads))
+        small = (has_numbers(view, 3 * n * square, 3 * n * width) for n in (1, LARGE.num_heads))
+        return any(small) and not reads_whole_input(view)
     before = view.weights("large", "plain")
     heads = torch.arange(LARGE.num_heads)
     for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1)):

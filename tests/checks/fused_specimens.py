@@ -161,7 +161,7 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             ),
             (
                 SPLIT,
-                'q, k, v = torch.einsum("nlhd,phcd->pnhlc", x.view(n, l, self.h, self.d), self.qkv)',
+                'q, k, v = torch.einsum("nlhd,phcd->pnhlc", x.view(n, l, -1, self.d), self.qkv)',
             ),
         ),
     ),

@@ -134,7 +134,7 @@ class TorchWrapped(nn.Module):
         self.mha = nn.MultiheadAttention(embed_dim, num_heads, dropout, batch_first=True)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
-        n, length, _ = x.shape
+        length = x.shape[1]
         allowed = allow(x, self.mha.num_heads, attn_mask, is_causal)
         blind = ~allowed.any(-1, keepdim=True)
         blocked = (~allowed & ~blind).reshape(-1, length, length)
@@ -180,7 +180,7 @@ class KeyAndValueFused(nn.Module):
         return x.reshape(n * self.h, length, width // self.h)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
-        n, length, width = x.shape
+        n, length, _ = x.shape
         q, k, v = (self.flat(part) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1)))
         allowed = allow(x, self.h, attn_mask, is_causal).reshape(-1, length, length)
         scores = torch.baddbmm(torch.zeros(len(q), length, length), q, k.mT)
@@ -200,7 +200,7 @@ class StridedHeads(nn.Module):
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
         q, k, v = (
-            layer(x).unflatten(-1, (-1, self.h)).movedim(-1, 1)
+            layer(x).view(*x.shape[:2], -1, self.h).movedim(-1, 1)
             for layer in (self.c, self.a, self.d)
         )
         allowed = allow(x, self.h, attn_mask, is_causal)

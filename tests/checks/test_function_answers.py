@@ -43,15 +43,19 @@ def split_by_unfold(x: Tensor, num_heads: int) -> Tensor:
     return x.unfold(-1, width, width).movedim(2, 1)
 
 
+def package(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    return cleanformer_lite.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
+
+
+def scores_by_einsum(query: Tensor, key: Tensor) -> Tensor:
+    scores = torch.einsum("...ld,...sd->...ls", query, key)
+    return scores * float(query.size(-1) ** -0.5)
+
+
 RIGHT: list[tuple[str, Callable[..., Any]]] = [
-    ("single_head.attention", cleanformer_lite.scaled_dot_product_attention.__wrapped__)
-    if hasattr(cleanformer_lite.scaled_dot_product_attention, "__wrapped__")
-    else (
-        "single_head.attention",
-        lambda query, key, value, attn_mask=None: cleanformer_lite.scaled_dot_product_attention(
-            query, key, value, attn_mask=attn_mask
-        ),
-    ),
+    ("single_head.attention", package),
     ("single_head.attention", sdpa),
     ("single_head.attention", by_einsum),
     (
