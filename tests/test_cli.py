@@ -15,7 +15,7 @@ import cleanformer_lite
 from cleanformer_lite.checks import EXERCISES
 from cleanformer_lite.cli import COMMANDS, main, parser
 from cleanformer_lite.commands import watch
-from tests.grading.handed_in import MERGE, RIGHT, WRONG, notebook
+from tests.grading.handed_in import MERGE, RIGHT, TAKES_6_GIB_OF_BYTES, WRONG, notebook
 
 SPLIT = "def split_heads(x, num_heads):\n    raise ValueError('not yet')\n"
 
@@ -140,6 +140,14 @@ def test_list_shows_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"{exercise.minutes} min" in line
         assert line.endswith("passed") == (exercise.id == MERGE)
     assert lines[-1].startswith(f"{EXERCISES[MERGE].points} of ")
+
+
+def test_list_knows_every_way_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("answers.py").write_text(TAKES_6_GIB_OF_BYTES)
+    assert main(["check", "answers.py"]) == 1
+    assert f"{MERGE}: memory" in capsys.readouterr().out
+    assert main(["list"]) == 0
+    assert "memory" in capsys.readouterr().out
 
 
 def test_hints_come_one_step_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-STATUSES = ("passed", "failed", "missing", "timeout", "crashed")
+# The last three are given only where answers run in processes of their own.
+STATUSES = (
+    *("passed", "failed", "missing", "timeout"),
+    *("crashed", "memory", "refused", "unreadable"),
+)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Grade, write everything, and say how it went."""
+    import torch
+
     from cleanformer_lite.grading.limits import Limits
     from cleanformer_lite.grading.outputs import write_all
 
@@ -70,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"wanted at least 1 job, got {jobs}")
     limits = Limits(seconds=arguments.seconds, memory=arguments.memory)
     signal.signal(signal.SIGTERM, interrupt)
+    torch.set_num_threads(1)  # the other processors are for the answers
     rows = graded(arguments, limits, jobs)
     if rows is None:
         print("interrupted; the same command again goes on from here", file=sys.stderr)
@@ -88,7 +91,7 @@ def graded(arguments: argparse.Namespace, limits: "Limits", jobs: int) -> "list[
 
     def starting(todo: int, done: int) -> None:
         if done and not arguments.quiet:
-            print(f"{done} of {done + todo} answers need not be run (again)", file=sys.stderr)
+            print(f"{done} of {done + todo} answers need not be run again", file=sys.stderr)
         lines.append(ProgressLine(todo, "answers"))
 
     def advance(row: "Graded") -> None:

@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cleanformer_lite.checks import EXERCISES
@@ -22,6 +22,12 @@ class Task:
     submission: Submission
     exercise: str
     key: str
+
+    @property
+    def must_run(self) -> bool:
+        """Say whether anything can be found out by running the submission."""
+        entry_point = EXERCISES[self.exercise].entry_point
+        return self.submission.trouble is None and self.submission.mentions(entry_point)
 
 
 def grade_folder(
@@ -55,7 +61,7 @@ def grade_folder(
         ]
         todo = unfinished(tasks, journal)
         if starting is not None:
-            starting(len(todo), len(tasks) - len(todo))
+            starting(len(todo), sum(task.must_run for task in tasks) - len(todo))
         if todo:
             with Runner(limits, jobs=min(jobs, len(todo))) as runner:
                 run_all(runner, todo, journal, seed, graded)
@@ -80,7 +86,7 @@ def read_all(folder: Path, out: Path) -> list[Submission]:
 
 def unfinished(tasks: list[Task], journal: Journal) -> list[Task]:
     """Return what is not in the journal yet; files with the same content need one run."""
-    todo = {task.key: task for task in tasks if task.submission.trouble is None}
+    todo = {task.key: task for task in tasks if task.must_run}
     return [task for key, task in todo.items() if key not in journal.done]
 
 
@@ -115,10 +121,9 @@ def run_all(
 
 def row_of(task: Task, journal: Journal) -> Graded:
     """Return the result of one task under its own submission's name."""
-    name, trouble = task.submission.name, task.submission.trouble
-    if trouble is None:
-        row = journal.find(task.key, name)
-        assert row is not None
-        return replace(row, exercise=task.exercise)
+    kept = journal.find(task.key, task.submission.name) if task.must_run else None
+    if kept is not None:
+        return kept
+    status, message = task.submission.trouble or ("missing", "")
     points = EXERCISES[task.exercise].points
-    return Graded(name, task.exercise, 0, points, trouble[0], message=trouble[1])
+    return Graded(task.submission.name, task.exercise, 0, points, status, message=message)

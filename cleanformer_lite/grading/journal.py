@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from cleanformer_lite import __version__
+from cleanformer_lite.checks.report import STATUSES
 from cleanformer_lite.grading.limits import Limits
-from cleanformer_lite.grading.verdict import STATUSES, Graded
+from cleanformer_lite.grading.verdict import Graded
 
 
 class Journal:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from html import escape
 
 from cleanformer_lite.checks import SPECIES
-from cleanformer_lite.grading.verdict import STATUSES, Graded
+from cleanformer_lite.checks.report import STATUSES
+from cleanformer_lite.grading.verdict import Graded
 
 
 @dataclass

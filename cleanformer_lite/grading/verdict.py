@@ -9,12 +9,6 @@ from cleanformer_lite.checks.exercise import Exercise, Observations
 from cleanformer_lite.grading.runner import Observed, RunsAnswers, ran_out_of_memory
 from cleanformer_lite.grading.submissions import Submission
 
-STATUSES = (
-    *("passed", "failed", "missing", "timeout"),
-    *("crashed", "memory", "refused", "unreadable"),
-)
-
-
 # Judges seed torch's one generator: two at a time would draw each other's numbers.
 JUDGING = threading.Lock()
 
