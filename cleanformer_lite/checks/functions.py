@@ -117,7 +117,7 @@ def observe_gradient(
     }
     result = function(*arguments.values())
     first = result[0] if isinstance(result, tuple) else result
-    loss = torch.sum(first.float() * torch.arange(1, first.numel() + 1).view(first.shape))
+    loss = torch.sum(first.float() * torch.linspace(1, 2, first.numel()).view(first.shape))
     torch.autograd.backward(loss)
     for name, leaf in leaves.items():
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

@@ -222,7 +222,7 @@ class StackedParameters(nn.Module):
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
         projected = torch.einsum("nle,pef->pnlf", x, self.kernel) + self.bias[:, None, None]
-        q, k, v = projected.unflatten(-1, (self.h, -1)).transpose(2, 3)
+        q, k, v = projected.view(3, *x.shape[:2], self.h, -1).transpose(2, 3)
         allowed = allow(x, self.h, attn_mask, is_causal)
         low = torch.finfo(x.dtype).min
         weights = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~allowed, low).softmax(-1) * allowed
