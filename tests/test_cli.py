@@ -5,8 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ import pytest
 import cleanformer_lite
 from cleanformer_lite.checks import EXERCISES
 from cleanformer_lite.cli import COMMANDS, main, parser
-from cleanformer_lite.commands import watch
 from tests.grading.handed_in import MERGE, RIGHT, TAKES_6_GIB_OF_BYTES, WRONG, notebook
 
 SPLIT = "def split_heads(x, num_heads):\n    raise ValueError('not yet')\n"
@@ -161,54 +158,6 @@ def test_hints_come_one_step_at_a_time(capsys: pytest.CaptureFixture[str]) -> No
     last = capsys.readouterr().out
     assert hints[2] in last
     assert "--step 4" not in last
-
-
-def test_watch_checks_on_every_save_and_ends_cleanly(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = Path("answers.py")
-    path.write_text(SPLIT)
-
-    def saves(_: Path) -> Iterator[None]:
-        yield
-        path.write_text("")
-        yield
-        path.unlink()
-        yield
-        path.write_text(RIGHT)
-        yield
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(watch, "saves", saves)
-    assert main(["watch", "answers.py", "--only", MERGE, "--only", "split_heads.split"]) == 0
-    _, first, empty, gone, merged = capsys.readouterr().out.split("answers.py")
-    assert "split_heads.split: " in first
-    assert "next: split_heads.split, not begun" in empty
-    assert "does not exist" in gone
-    assert f"{MERGE}: passed" in merged
-    assert "stopped watching" in merged
-
-
-def test_a_save_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "answers.py"
-    path.write_text("1")
-    naps: list[float] = []
-
-    def nap(seconds: float) -> None:
-        naps.append(seconds)
-        if len(naps) == 3:
-            path.unlink()
-        if len(naps) == 5:
-            path.write_text("22")
-        if len(naps) == 9:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("time.sleep", nap)
-    seen = []
-    with suppress(KeyboardInterrupt):
-        for _ in watch.saves(path):
-            seen.append(len(naps))
-    assert seen == [0, 5]
 
 
 def test_grade_writes_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

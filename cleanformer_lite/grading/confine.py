@@ -8,7 +8,12 @@ What holds depends on the machine, and `describe` says it:
 - started as root (as in most containers): each answer runs as a user of its own without rights,
   without a network, and can start no process.
 - elsewhere plain POSIX limits remain: an answer runs as you, and could read or delete what you can.
-  Grade strangers' work in a container there, or on Linux.
+  macOS does not even limit memory. Grade strangers' work in a container there, or on Linux.
+
+What nothing here prevents: an answer may import this package's own right answers, or copy the
+solutions that the book prints. Without root it may change the mode and the dates of your files, and
+send UDP. Submissions that lie below Python's own folders or /usr can be read. Answers that run at
+the same time share the processors, so give `--seconds` room on a busy machine.
 """
 
 import ctypes

@@ -65,6 +65,8 @@ def mistakes_table(mets: Sequence[Met], learners: int) -> str:
         share = len(met.surely) / max(1, learners)
         known = SPECIES.get(met.species)
         cause = escape(known.cause) if known else ""
+        if known and known.thread.startswith("https://"):
+            cause += f' (<a href="{escape(known.thread)}">seen in public</a>)'
         possibly = f" and perhaps {len(met.possibly)} more" if met.possibly else ""
         where = ", ".join(sorted(met.exercises))
         lines.append(

@@ -10,37 +10,18 @@ import queue
 import secrets
 import select
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from cleanformer_lite.checks.exercise import Observations
-from cleanformer_lite.grading.framing import BadFrame, decode
 from cleanformer_lite.grading.limits import Limits
+from cleanformer_lite.grading.observed import Observed, understood
 from cleanformer_lite.grading.slots import Slot, SlotLost, WarmProcess
 from cleanformer_lite.grading.submissions import Submission
 
 GRACE = 10.0
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What came of running one answer.
-
-    `status` is "observed" (then there are facts to judge) or why there are none: missing, timeout,
-    crashed, memory, refused. `notes` name statements of the file that raised. Times in seconds.
-    """
-
-    status: str
-    facts: Observations = field(default_factory=dict)
-    message: str = ""
-    notes: tuple[str, ...] = ()
-    cpu_seconds: float = 0.0
-    peak_kib: int = 0
 
 
 class RunsAnswers(Protocol):
@@ -139,39 +120,3 @@ def received(results: BinaryIO, limits: Limits) -> bytes | None:
         if size > limits.result:
             return None
     raise SlotLost("nothing came back")
-
-
-def understood(frame: bytes | None, ended: dict[str, Any], nonce: str) -> Observed:
-    """Make sense of the bytes that came back and of how the process ended."""
-    used = {"cpu_seconds": ended["cpu_seconds"], "peak_kib": ended["peak_kib"]}
-    code = ended["exit"]
-    if not ended["in_time"] or code == -signal.SIGXCPU:
-        return Observed("timeout", message=f"stopped after {ended['seconds']:.1f} s", **used)
-    if frame is None:
-        return Observed("refused", message="sent back more than is allowed", **used)
-    if code == -signal.SIGKILL:
-        return Observed("memory", message="killed, as happens when memory runs out", **used)
-    if code < 0:
-        return Observed("crashed", message=f"killed by {signal.Signals(-code).name}", **used)
-    if not frame:
-        return Observed("crashed", message=f"ended with exit code {code}, no result", **used)
-    try:
-        message, facts = decode(frame)
-    except BadFrame as error:
-        return Observed("refused", message=f"a forged result: {error}", **used)
-    if message.get("nonce") != nonce:
-        return Observed("refused", message="a forged result: not from this run", **used)
-    said, notes = str(message.get("said", ""))[:500], message.get("notes")
-    notes = tuple(str(note)[:500] for note in notes[:8]) if isinstance(notes, list) else ()
-    outcome = message.get("outcome")
-    status = {"observed": "observed", "missing": "missing", "refused": "refused"}.get(
-        outcome if isinstance(outcome, str) else "", "crashed"
-    )
-    if status == "crashed" and ran_out_of_memory(said):
-        status = "memory"
-    return Observed(status, facts, said, notes, **used)
-
-
-def ran_out_of_memory(said: str) -> bool:
-    """Say whether an error's text is that of Python or torch out of memory."""
-    return said.startswith("MemoryError") or "can't allocate memory" in said

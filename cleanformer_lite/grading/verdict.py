@@ -6,7 +6,8 @@ from typing import Any
 
 from cleanformer_lite.checks import EXERCISES, Report, judge
 from cleanformer_lite.checks.exercise import Exercise, Observations
-from cleanformer_lite.grading.runner import Observed, RunsAnswers, ran_out_of_memory
+from cleanformer_lite.grading.observed import Observed, ran_out_of_memory
+from cleanformer_lite.grading.runner import RunsAnswers
 from cleanformer_lite.grading.submissions import Submission
 
 # Judges seed torch's one generator: two at a time would draw each other's numbers.

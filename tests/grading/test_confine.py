@@ -10,7 +10,8 @@ import pytest
 from cleanformer_lite.grading import landlock
 from cleanformer_lite.grading.confine import describe, user_of
 from cleanformer_lite.grading.limits import Limits
-from cleanformer_lite.grading.runner import Observed, Runner
+from cleanformer_lite.grading.observed import Observed
+from cleanformer_lite.grading.runner import Runner
 from cleanformer_lite.grading.submissions import Submission
 from tests.grading.handed_in import MERGE, RIGHT
 

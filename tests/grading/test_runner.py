@@ -8,7 +8,8 @@ import pytest
 from cleanformer_lite.checks import EXERCISES, judge
 from cleanformer_lite.grading.framing import encode
 from cleanformer_lite.grading.limits import Limits
-from cleanformer_lite.grading.runner import Runner, understood
+from cleanformer_lite.grading.observed import understood
+from cleanformer_lite.grading.runner import Runner
 from cleanformer_lite.grading.slots import SlotLost
 from cleanformer_lite.grading.submissions import Submission
 from cleanformer_lite.grading.verdict import grade_one
