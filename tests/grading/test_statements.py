@@ -88,9 +88,11 @@ def test_broken_cell_is_named_and_the_others_stay() -> None:
     assert [statement.place for statement in needed(statements, "answer")] == ["cell 2, line 2"]
 
 
-def test_a_future_import_holds_for_what_follows() -> None:
-    text = "from __future__ import annotations\ndef answer(x: nowhere) -> nothing: return x"
-    statements, _ = parse([("cell 1", text.splitlines()[0]), ("cell 2", text.splitlines()[1])])
+@pytest.mark.parametrize("joint", ["\n", "\0"])
+def test_a_future_import_holds_for_what_follows(joint: str) -> None:
+    """In the same cell, and in the cells after it."""
+    text = f"from __future__ import annotations{joint}def answer(x: nowhere) -> no: return x"
+    statements, _ = parse([("cell", cell) for cell in text.split("\0")])
     space: dict[str, object] = {}
     exec(statements[1].code, space)
     assert "answer" in space
