@@ -69,9 +69,7 @@ def first_gap(view: View, right: Attention) -> Counterexample | None:
     for name, call in view.calls["large"].items():
         output, weights = right(call.x.clone(), call.attn_mask, call.is_causal)
         yours = view.output("large", name)
-        if (
-            name == "blind"
-        ):  # a right output may be zero or the bias for the query that sees nothing
+        if name == "blind":  # who sees nothing may get zero or the bias
             yours, output = yours[:, 1:], output[:, 1:]
         what = f"output of the call {name!r}"
         found = unequal(view, "large", name, yours, output, what)

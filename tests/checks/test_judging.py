@@ -1,6 +1,7 @@
 """The judge believes nothing: forged, broken and missing facts fail, and raise nothing."""
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_right_facts_pass_and_no_single_fact_can_be_left_out(exercise: Exercise)
     # The small trial is for showing: the large one holds the same facts and more.
     optional = ("name.", "gradient.", "used", "step.", "shape.", "small.")
     for key in facts:
-        if not key.startswith(optional):
+        if not key.startswith(optional) and not re.fullmatch(r"dropout\..*\.weights", key):
             left = {k: v for k, v in facts.items() if k != key}
             assert not judge(exercise, left, SEED).passed, key
 
