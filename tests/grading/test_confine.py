@@ -1,8 +1,9 @@
 """What an answer cannot reach, tried by answers."""
 
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def told(seen: Observed) -> str:
     return errors[0].split("told: ")[1]
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may read and write, as no folder of pytest's own is."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
 @needs_landlock
 @pytest.mark.parametrize(
     "code",
@@ -53,20 +62,19 @@ def told(seen: Observed) -> str:
         "result = os.symlink('/etc/passwd', {folder!r} + '/link')",
     ],
 )
-def test_other_files_stay_out_of_reach(run: Run, tmp_path: Path, code: str) -> None:
-    other = tmp_path / "other.py"
+def test_other_files_stay_out_of_reach(run: Run, open_folder: Path, code: str) -> None:
+    other = open_folder / "other.py"
     other.write_text(RIGHT)
-    tmp_path.chmod(0o777)
     other.chmod(0o666)
-    outcome = told(run(tried(code.format(path=str(other), folder=str(tmp_path)))))
+    outcome = told(run(tried(code.format(path=str(other), folder=str(open_folder)))))
     assert outcome == "PermissionError"
     assert other.read_text() == RIGHT
-    assert os.listdir(tmp_path) == ["other.py"]
+    assert os.listdir(open_folder) == ["other.py"]
 
 
 @needs_landlock
-def test_copying_another_submission_scores_nothing(runner: Runner, tmp_path: Path) -> None:
-    other = tmp_path / "other.py"
+def test_copying_another_submission_scores_nothing(runner: Runner, open_folder: Path) -> None:
+    other = open_folder / "other.py"
     other.write_text(RIGHT)
     copies = f"""
 def merge_heads(x):
