@@ -1,0 +1,80 @@
+"""What every chapter has in common, read from its source."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+CHAPTERS = sorted(BOOK.glob("0*.md"))
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.M | re.S)
+OPTIONS = re.compile(r"\A(?:---\n.*?\n---\n|(?::[^\n]*\n)+)\n*", re.S)
+
+
+def cells(chapter: Path) -> list[str]:
+    return [OPTIONS.sub("", cell) for cell in CELL.findall(chapter.read_text(encoding="utf-8"))]
+
+
+def headings(chapter: Path) -> list[str]:
+    prose = CELL.sub("", chapter.read_text(encoding="utf-8"))
+    return re.findall(r"^## (.+)$", prose, re.M)
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.stem)
+def chapter(request: pytest.FixtureRequest) -> Path:
+    path = request.param
+    assert isinstance(path, Path)
+    return path
+
+
+def test_there_are_chapters() -> None:
+    assert len(CHAPTERS) >= 4
+
+
+def test_a_cell_is_short_and_is_python(chapter: Path) -> None:
+    assert cells(chapter)
+    for cell in cells(chapter):
+        ast.parse(cell)
+        assert len(cell.strip().splitlines()) <= 15, cell
+
+
+def test_it_opens_with_its_question(chapter: Path) -> None:
+    prose = chapter.read_text(encoding="utf-8").split("---\n", 2)[2].strip()
+    title, question = prose.split("\n\n")[:2]
+    assert title.startswith("# ")
+    assert re.fullmatch(r"\*\*[^*]+\?\*\*", question, re.S)
+
+
+def test_it_asks_before_it_shows(chapter: Path) -> None:
+    assert chapter.read_text(encoding="utf-8").count("{admonition} Predict") >= 2
+
+
+def test_it_ends_with_exercises_timing_and_a_head_view(chapter: Path) -> None:
+    exercises, timing, view = headings(chapter)[-3:]
+    assert exercises == "Exercises"
+    assert timing.startswith("Timing")
+    assert view == "Head view"
+
+
+def test_it_prints_the_source_and_copies_none(chapter: Path) -> None:
+    text = chapter.read_text(encoding="utf-8")
+    assert "show_source(" in text
+    package = BOOK.parent / "cleanformer_lite"
+    for module in package.glob("*.py"):
+        for function in re.findall(
+            r"^(?:def|class) (\w+)", module.read_text(encoding="utf-8"), re.M
+        ):
+            assert not re.search(rf"^(?:def|class) {function}\b", text, re.M), function
+
+
+def test_every_picture_has_words(chapter: Path) -> None:
+    for cell in CELL.findall(chapter.read_text(encoding="utf-8")):
+        if "plt." in cell or "heatmap(" in cell:
+            assert "alt:" in cell, cell
+
+
+def test_its_word_is_a_module_and_a_test(chapter: Path) -> None:
+    word = chapter.stem.split("_", 1)[1]
+    assert (BOOK.parent / "cleanformer_lite" / f"{word}.py").exists()
+    assert (BOOK.parent / "tests" / f"test_{word}.py").exists()
