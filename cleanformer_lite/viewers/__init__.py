@@ -7,12 +7,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
+    from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.source import show_source
+    from cleanformer_lite.viewers.what_heads_see import nudge_input
 
-__all__ = ["head_view", "heatmap", "show_source"]
-MODULES = {"head_view": "head_view", "heatmap": "heatmap", "show_source": "source"}
+__all__ = [
+    "explore_heads",
+    "head_view",
+    "heatmap",
+    "nudge_input",
+    "show_source",
+    "trace_index",
+]
+MODULES = {
+    "explore_heads": "head_explorer",
+    "head_view": "head_view",
+    "heatmap": "heatmap",
+    "nudge_input": "what_heads_see",
+    "show_source": "source",
+    "trace_index": "index_tracer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -80,7 +80,7 @@ def names(cells: Tensor, embed_dim: int) -> str:
     )
 
 
-def index_tracer(
+def trace_index(
     batch: int = 1, length: int = 3, num_heads: int = 2, head_dim: int = 2, *, recipe: str = "right"
 ) -> IndexTracer:
     """Step through the split and the merge of a small tensor, and follow any number of it.

@@ -61,7 +61,7 @@ class WhatHeadsSee(Viewer):
         return table("The numbers of the input that a head reads", columns, rows)
 
 
-def what_heads_see(
+def nudge_input(
     attention: SplitMultiHeadAttention, x: Tensor, tokens: Sequence[str]
 ) -> WhatHeadsSee:
     """Show how each head's weights move when one number of the input does.

@@ -1,6 +1,5 @@
 """The built book, opened from its files in a Chromium that has no network."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,6 @@ PAGES = [
     "genindex.html",
     "search.html",
 ]
-
-sys.path.insert(0, str(ROOT / "tools"))
 
 
 @dataclass
@@ -53,20 +50,6 @@ def site() -> Path:
     if not (HTML / "index.html").exists():
         pytest.fail("no built book in _build/html: run `make book` first (`make test` does)")
     return HTML
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    from find_browser import ADVICE, find_browser
-    from playwright.sync_api import sync_playwright
-
-    path = find_browser()
-    if path is None:
-        pytest.fail(f"no browser. {ADVICE}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

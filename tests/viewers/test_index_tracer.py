@@ -6,7 +6,7 @@ import torch
 from playwright.sync_api import Page
 from torch import Tensor
 
-from cleanformer_lite.viewers.index_tracer import LETTERS, RECIPES, index_tracer
+from cleanformer_lite.viewers.index_tracer import LETTERS, RECIPES, trace_index
 
 Open = Callable[..., Page]
 N, L, H, D = 2, 5, 3, 4
@@ -37,7 +37,7 @@ def named(cells: Tensor) -> list[str]:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_step_is_what_torch_does(open_page: Open, recipe: str) -> None:
-    page = open_page(index_tracer(N, L, H, D, recipe=recipe))
+    page = open_page(trace_index(N, L, H, D, recipe=recipe))
     expected = torch_steps(recipe)
     for step, tensor in enumerate(expected):
         assert shown_cells(page) == named(tensor)
@@ -81,7 +81,7 @@ def test_page_and_live_follow_a_number(open_page: Open, open_live: Open, act: An
     # number stands where place a's fourth should.
     texts = []
     for opened in (open_page, open_live):
-        page = opened(index_tracer())
+        page = opened(trace_index())
         act(page)
         texts.append(page.locator(".says").inner_text())
         # Drawing again keeps the reader's place.
@@ -96,7 +96,7 @@ def test_page_and_live_follow_a_number(open_page: Open, open_live: Open, act: An
 
 
 def test_sizes_can_be_changed(open_page: Open) -> None:
-    page = open_page(index_tracer())
+    page = open_page(trace_index())
     page.get_by_label("size L").select_option("5")
     page.get_by_label("size H").select_option("1")
     assert "shape (1, 5, 2)" in page.locator(".facts").inner_text()
@@ -105,15 +105,15 @@ def test_sizes_can_be_changed(open_page: Open) -> None:
 @pytest.mark.parametrize("sizes", [(0, 3, 2, 2), (3, 3, 2, 2), (1, 6, 2, 2), (1, 3, 5, 2)])
 def test_sizes_that_do_not_fit_are_refused(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"wanted sizes from 1 \(N to 2, .*, got \["):
-        index_tracer(*sizes)
+        trace_index(*sizes)
 
 
 def test_an_unknown_recipe_is_refused() -> None:
     with pytest.raises(ValueError, match=r"wanted one of the recipes .*, got 'left'"):
-        index_tracer(recipe="left")
+        trace_index(recipe="left")
 
 
 def test_the_twin_says_the_outcome() -> None:
-    static = index_tracer().static()
+    static = trace_index().static()
     assert '<tr><th scope="row">a</th><td>a0 a1 a2 a3</td></tr>' in static
     assert '<tr><th scope="row">a</th><td>a0 a1 b0 b1</td></tr>' in static  # bare merge

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cleanformer_lite import SplitMultiHeadAttention
-from cleanformer_lite.viewers.what_heads_see import WhatHeadsSee, what_heads_see
+from cleanformer_lite.viewers.what_heads_see import WhatHeadsSee, nudge_input
 
 Open = Callable[..., Page]
 H, D, L = 3, 5, 4
@@ -22,7 +22,7 @@ def example() -> tuple[SplitMultiHeadAttention, Tensor]:
 
 
 def viewer() -> WhatHeadsSee:
-    return what_heads_see(*example(), TOKENS)
+    return nudge_input(*example(), TOKENS)
 
 
 def moved_by_torch(split_first: bool) -> list[float]:
@@ -108,7 +108,7 @@ def test_the_matrix_says_who_reads_a_column(open_page: Open) -> None:
 )
 def test_bad_input_says_what_was_wanted(x: Tensor, tokens: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        what_heads_see(example()[0], x, tokens)
+        nudge_input(example()[0], x, tokens)
 
 
 def test_an_index_outside_is_refused() -> None:
