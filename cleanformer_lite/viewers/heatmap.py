@@ -17,17 +17,22 @@ def heatmap(
     tokens: Sequence[str],
     key_tokens: Sequence[str] | None = None,
     title: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Any:
     """Draw every head's weights, darker for more, queries downwards and keys to the right.
 
-    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S -> a matplotlib Figure.
+    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S, names H (if not given,
+        "head 0" and so on) -> a matplotlib Figure.
 
-    Raises: ValueError if shapes and tokens do not fit together.
+    Raises: ValueError if shapes, tokens and names do not fit together.
     """
     from matplotlib import pyplot
 
     weights, queries, keys = check_weights(weights, tokens, key_tokens)
     heads = len(weights)
+    names = [f"head {head}" for head in range(heads)] if names is None else names
+    if len(names) != heads:
+        raise ValueError(f"wanted one name for each of {heads} heads, got {len(names)}")
     columns = min(heads, COLUMNS)
     rows = math.ceil(heads / columns)
     numbered = max(len(queries), len(keys)) <= MOST_NUMBERED
@@ -38,7 +43,7 @@ def heatmap(
     for head, panel in enumerate(panels):
         if head < heads:
             draw_head(panel, weights[head], queries, keys, numbered=numbered)
-            panel.set_title(f"head {head}" if heads > 1 else "", fontsize=10)
+            panel.set_title(names[head], fontsize=10)
         else:
             panel.set_axis_off()
     if title:
