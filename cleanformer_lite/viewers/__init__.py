@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
     from cleanformer_lite.viewers.index_tracer import trace_index
+    from cleanformer_lite.viewers.layer_facts import xray
+    from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.what_heads_see import nudge_input
 
@@ -20,7 +22,9 @@ __all__ = [
     "heatmap",
     "nudge_input",
     "show_source",
+    "show_xray",
     "trace_index",
+    "xray",
 ]
 MODULES = {
     "explore_heads": "head_explorer",
@@ -28,7 +32,9 @@ MODULES = {
     "heatmap": "heatmap",
     "nudge_input": "what_heads_see",
     "show_source": "source",
+    "show_xray": "module_xray",
     "trace_index": "index_tracer",
+    "xray": "layer_facts",
 }
 
 

@@ -25,10 +25,15 @@ def what_heads_see() -> Any:
     return viewers.nudge_input(SplitMultiHeadAttention(6, 2), torch.randn(3, 6), list("abc"))
 
 
+def module_xray() -> Any:
+    return viewers.show_xray({"split": SplitMultiHeadAttention(6, 2)}, torch.randn(2, 3, 6))
+
+
 MAKERS: dict[str, Callable[[], Viewer]] = {
     "index_tracer": viewers.trace_index,
     "what_heads_see": what_heads_see,
     "head_explorer": explorer,
+    "module_xray": module_xray,
 }
 each = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
