@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.layer_facts import xray
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.source import show_source
+    from cleanformer_lite.viewers.trained_anyway import guess_the_broken
     from cleanformer_lite.viewers.what_heads_see import nudge_input
 
 __all__ = [
     "explore_heads",
+    "guess_the_broken",
     "head_view",
     "heatmap",
     "nudge_input",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 MODULES = {
     "explore_heads": "head_explorer",
+    "guess_the_broken": "trained_anyway",
     "head_view": "head_view",
     "heatmap": "heatmap",
     "nudge_input": "what_heads_see",
