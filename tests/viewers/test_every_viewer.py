@@ -34,6 +34,7 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "what_heads_see": what_heads_see,
     "head_explorer": explorer,
     "module_xray": module_xray,
+    "trained_anyway": viewers.guess_the_broken,
 }
 each = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
