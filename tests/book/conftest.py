@@ -48,20 +48,6 @@ def site() -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    from find_browser import ADVICE, find_browser
-    from playwright.sync_api import sync_playwright
-
-    path = find_browser()
-    if path is None:
-        pytest.fail(f"no browser. {ADVICE}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
 def new_page(chromium: Any) -> Callable[[int, str], Any]:
     """Make an empty page, `width` pixels wide, light or dark, with the network off."""
     contexts: dict[tuple[int, str], Any] = {}
