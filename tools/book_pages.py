@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
@@ -27,8 +29,20 @@ def name_the_works_as_a_list(
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
+    """Forget the state that ipywidgets would restore: no manager is shipped that would read it.
+
+    It repeats each viewer's script, and its ids are random, so that no two builds would agree.
+    """
+    pages = getattr(app.env, "nb_metadata", {})
+    pages.get(app.env.docname, {}).get("js_files", {}).pop("ipywidgets_state", None)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Ask to be called for each page, and at the end."""
+    """Keep what a cell prints in one piece; wait for each page read, and for the end."""
+    # A busy machine hands a line over in parts, and each part would become a line on the page.
+    NotebookClient.coalesce_streams.default_value = True
+    app.connect("doctree-read", drop_widget_state)
     app.connect("html-page-context", name_the_works_as_a_list)
     app.connect("build-finished", drop_unused_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

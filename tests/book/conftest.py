@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9]*.md"))
 PAGES = [
-    *(f"book/{path.stem}.html" for path in sorted((ROOT / "book").glob("*.md"))),
+    *(
+        path.relative_to(ROOT).with_suffix(".html").as_posix()
+        for path in sorted((ROOT / "book").rglob("*.md"))
+    ),
     "genindex.html",
     "search.html",
 ]
@@ -45,20 +48,6 @@ def site() -> Path:
     if not (HTML / "index.html").exists():
         pytest.fail("no built book in _build/html: run `make book` first (`make test` does)")
     return HTML
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    from find_browser import ADVICE, find_browser
-    from playwright.sync_api import sync_playwright
-
-    path = find_browser()
-    if path is None:
-        pytest.fail(f"no browser. {ADVICE}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
