@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from docutils import nodes
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
@@ -29,7 +30,9 @@ def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Wait for each page that is read, and for the end of the build."""
+    """Keep what a cell prints in one piece; wait for each page read, and for the end."""
+    # A busy machine hands a line over in parts, and each part would become a line on the page.
+    NotebookClient.coalesce_streams.default_value = True
     app.connect("doctree-read", drop_widget_state)
     app.connect("build-finished", drop_unused_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
