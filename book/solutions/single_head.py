@@ -18,7 +18,6 @@ def attention(query, key, value, attn_mask=None):
     """Take the mean of the values, weighted by how well their keys fit."""
     fit = scores(query, key)
     if attn_mask is None:
-        weights = torch.softmax(fit, dim=-1)
-    else:
-        weights = masked_softmax(fit, attn_mask)
+        attn_mask = torch.ones_like(fit, dtype=torch.bool)
+    weights = masked_softmax(fit, attn_mask)
     return weights @ value, weights
