@@ -17,6 +17,7 @@ def masked_softmax(scores, attn_mask):
 def attention(query, key, value, attn_mask=None):
     """Take the mean of the values, weighted by how well their keys fit."""
     fit = scores(query, key)
-    everything = torch.ones(1, 1, dtype=torch.bool, device=query.device)
-    weights = masked_softmax(fit, everything if attn_mask is None else attn_mask)
+    if attn_mask is None:
+        attn_mask = torch.ones_like(fit, dtype=torch.bool)
+    weights = masked_softmax(fit, attn_mask)
     return weights @ value, weights

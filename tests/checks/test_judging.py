@@ -87,6 +87,12 @@ def test_facts_are_flat_and_plain(exercise: Exercise) -> None:
         assert not (isinstance(value, Tensor) and value.requires_grad)
 
 
+@pytest.mark.parametrize("forged", [3, [], None, {3: 4}, {"small.plain.output": object()}])
+def test_facts_that_are_not_facts_fail(forged: Any) -> None:
+    for exercise in EXERCISES.values():
+        assert not judge(exercise, forged, SEED).passed
+
+
 def test_wrong_outputs_anywhere_are_seen() -> None:
     exercise = EXERCISES["split_heads.module"]
     facts = observe(exercise, RIGHT[0], SEED)
