@@ -17,8 +17,6 @@ def masked_softmax(scores, attn_mask):
 def attention(query, key, value, attn_mask=None):
     """Take the mean of the values, weighted by how well their keys fit."""
     fit = scores(query, key)
-    if attn_mask is None:
-        weights = torch.softmax(fit, dim=-1)
-    else:
-        weights = masked_softmax(fit, attn_mask)
+    everything = torch.ones(1, 1, dtype=torch.bool, device=query.device)
+    weights = masked_softmax(fit, everything if attn_mask is None else attn_mask)
     return weights @ value, weights
