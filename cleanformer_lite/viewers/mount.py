@@ -90,7 +90,7 @@ class Viewer(anywidget.AnyWidget):
         """
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None or "google.colab" in sys.modules:
-            return bundle  # type: ignore[no-any-return]
+            return bundle
         data, metadata = bundle
         return {**data, "text/html": self.page()}, metadata
 

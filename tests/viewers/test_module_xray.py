@@ -69,7 +69,7 @@ class Odd(nn.Module):
         self.hidden = {"deep": [nn.Linear(E, E)]}
         self.frozen = nn.Linear(E, E).requires_grad_(False)
         self.cut = nn.Linear(E, E)
-        self.register_state_dict_post_hook(forget_frozen)
+        self.register_state_dict_post_hook(forget_frozen)  # type: ignore[no-untyped-call]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
