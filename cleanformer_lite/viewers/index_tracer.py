@@ -24,7 +24,7 @@ class IndexTracer(Viewer):
     Raises: ValueError for sizes that do not fit on a screen.
     """
 
-    _esm = script_of("index_tracer")
+    _esm = script_of("tensor_walk", "index_tracer")
     title = "Follow one number through the split and the merge"
     shown = ("sizes", "recipe", "step", "followed")
     sizes = traitlets.List(traitlets.Int(), [1, 3, 2, 2]).tag(sync=True)

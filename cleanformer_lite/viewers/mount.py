@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ if (root) {{
 </script>"""
 
 
-def script_of(name: str) -> str:
-    """Return the ES module of one viewer, with what all of them share in front of it."""
-    parts = [(HERE / f"{part}.js").read_text(encoding="utf8") for part in ("shared", name)]
+def script_of(*names: str) -> str:
+    """Join JavaScript files to one ES module, with what all viewers share in front."""
+    parts = [(HERE / f"{name}.js").read_text(encoding="utf8") for name in ("shared", *names)]
     return "\n".join(parts)
 
 
@@ -84,12 +85,12 @@ class Viewer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Offer both mounts; a front end shows one of them.
 
-        A live notebook ranks the widget above HTML, the built book is told to prefer HTML. Where
-        ipywidgets is 7, as in Colab, this is not asked at all, and the widget alone is shown.
+        A live notebook ranks the widget above HTML, the built book is told to prefer HTML. Colab is
+        not known to do either: there, where a kernel always runs, the widget alone is offered.
         """
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:
-            return None
+        if bundle is None or "google.colab" in sys.modules:
+            return bundle
         data, metadata = bundle
         return {**data, "text/html": self.page()}, metadata
 

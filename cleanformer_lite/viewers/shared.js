@@ -24,8 +24,16 @@ const arrows = (group, columns = () => 1) => {
   const stop = (node) => nodes().forEach((other) => (other.tabIndex = other === node ? 0 : -1));
   group.addEventListener("focusin", (event) => event.target.dataset.key && stop(event.target));
   group.addEventListener("keydown", (event) => {
-    const all = nodes(), at = all.indexOf(event.target);
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns(), ArrowUp: -columns(), Home: -at, End: all.length - 1 - at };
+    const all = nodes(),
+      at = all.indexOf(event.target);
+    const steps = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns(),
+      ArrowUp: -columns(),
+      Home: -at,
+      End: all.length - 1 - at,
+    };
     if (at < 0 || !(event.key in steps)) return;
     event.preventDefault();
     all[Math.max(0, Math.min(all.length - 1, at + steps[event.key]))].focus();
@@ -37,17 +45,27 @@ const arrows = (group, columns = () => 1) => {
 const choice = (legend, options, model, trait) => {
   const name = "viewer" + Math.random().toString(36).slice(2);
   const inputs = options.map(([value]) =>
-    make("input", { type: "radio", name, value, onchange: () => put(model, trait, value) }));
+    make("input", { type: "radio", name, value, onchange: () => put(model, trait, value) }),
+  );
   const tick = () => inputs.forEach((input) => (input.checked = input.value === String(model.get(trait))));
   model.on("change:" + trait, tick);
   tick();
-  return make("fieldset", {}, make("legend", {}, legend),
-    ...options.map(([, label], i) => make("label", {}, inputs[i], label)));
+  return make(
+    "fieldset",
+    {},
+    make("legend", {}, legend),
+    ...options.map(([, label], i) => make("label", {}, inputs[i], label)),
+  );
 };
 
 // A number on a slider; `say` words its value.
 const slider = (label, model, trait, range, say = String) => {
-  const input = make("input", { type: "range", ...range, "aria-label": label, oninput: () => put(model, trait, Number(input.value)) });
+  const input = make("input", {
+    type: "range",
+    ...range,
+    "aria-label": label,
+    oninput: () => put(model, trait, Number(input.value)),
+  });
   const output = make("output", {});
   const show = () => {
     input.value = model.get(trait);

@@ -23,7 +23,7 @@ class WhatHeadsSee(Viewer):
         `heads` H; the number that is moved, by its `place` and `feature`, and by how much: `nudge`.
     """
 
-    _esm = script_of("what_heads_see")
+    _esm = script_of("attention_maps", "what_heads_see")
     title = "Move one number of the input: which heads react?"
     shown = (
         "tokens", "x", "q_weight", "q_bias", "k_weight", "k_bias", "heads",

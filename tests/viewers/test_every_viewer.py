@@ -58,6 +58,13 @@ def test_a_front_end_may_choose_the_widget_or_the_page(make: Callable[[], Viewer
     assert bundle[0]["application/vnd.jupyter.widget-view+json"]["model_id"] == viewer.model_id
 
 
+def test_colab_is_offered_the_widget_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    bundle = viewers.trace_index()._repr_mimebundle_()
+    assert bundle is not None
+    assert set(bundle[0]) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+
+
 @each
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_is_readable_to_everyone(

@@ -56,14 +56,20 @@ def test_facts_are_those_counted_by_hand(name: str) -> None:
     assert numbers == sum(p.numel() for p in modules()[name].parameters())
 
 
+def forget_frozen(_: nn.Module, state: dict[str, Any], *__: Any) -> None:
+    for key in [key for key in state if key.startswith("frozen.")]:
+        del state[key]
+
+
 class Odd(nn.Module):
-    """One layer in a dictionary, one frozen, one under no_grad, one of parameters alone."""
+    """One layer in a dictionary, one frozen and left out of what is saved, one under no_grad."""
 
     def __init__(self) -> None:
         super().__init__()
         self.hidden = {"deep": [nn.Linear(E, E)]}
         self.frozen = nn.Linear(E, E).requires_grad_(False)
         self.cut = nn.Linear(E, E)
+        self.register_state_dict_post_hook(forget_frozen)  # type: ignore[no-untyped-call]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -77,6 +83,8 @@ def test_each_fact_is_seen_apart_from_the_others() -> None:
     assert facts["hidden.deep.0"].gets_gradient
     assert facts["frozen"].in_optimizer
     assert not facts["frozen"].changes
+    assert facts["frozen"].registered
+    assert not facts["frozen"].in_state_dict
     assert facts["cut"].in_state_dict
     assert not facts["cut"].gets_gradient
 
