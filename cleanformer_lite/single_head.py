@@ -88,7 +88,8 @@ class SingleHeadAttention(nn.Module):
         check_sizes(embed_dim, 1, dropout)
         self.embed_dim = embed_dim
         self.head_dim = embed_dim if head_dim is None else head_dim
-        check_sizes(self.head_dim, 1, dropout)
+        if self.head_dim < 1:
+            raise ValueError(f"wanted a head_dim of at least 1, got {head_dim}")
         self.dropout = dropout
         self.q_proj = nn.Linear(embed_dim, self.head_dim, bias=bias)
         self.k_proj = nn.Linear(embed_dim, self.head_dim, bias=bias)

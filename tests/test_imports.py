@@ -1,0 +1,64 @@
+"""The package stays light to import, and its files import one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "cleanformer_lite"
+HEADS = sorted(PACKAGE.glob("*.py"))
+HEAVY = ["IPython", "anywidget", "bertviz", "ipywidgets", "matplotlib", "transformers"]
+MAY_IMPORT = {
+    "inputs": set(),
+    "single_head": {"inputs"},
+    "looped_heads": {"inputs", "single_head"},
+    "split_heads": {"inputs", "single_head"},
+    "registration_bug": {"inputs", "looped_heads", "single_head"},
+}
+UPPER_FLOORS = {"viewers", "timing", "checks", "grading", "exercises"}
+
+
+def imported(file: Path) -> set[str]:
+    """List the modules that a file imports anywhere in it, inside functions too."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert all(node.level == 0 for node in froms), "wanted imports by the whole name"
+    modules = {node.module for node in froms if node.module}
+    children = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+    return plain | modules | {name for name in children if name.startswith("cleanformer_lite.")}
+
+
+def ours(file: Path) -> set[str]:
+    """List the files of ours among them: `split_heads` for `cleanformer_lite.split_heads`."""
+    names = [name.split(".") for name in imported(file)]
+    return {parts[1] for parts in names if parts[0] == PACKAGE.name and len(parts) > 1}
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, cleanformer_lite; print(cleanformer_lite.__file__, *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    file, *modules = done.stdout.split()
+    assert Path(file) == PACKAGE / "__init__.py"
+    assert "torch" in modules
+    assert [name for name in HEAVY if name in modules] == []
+
+
+@pytest.mark.parametrize("file", HEADS, ids=lambda file: file.stem)
+def test_heads_need_torch_and_the_standard_library(file: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(file)}
+    assert roots <= {"torch", PACKAGE.name} | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("file", HEADS, ids=lambda file: file.stem)
+def test_heads_import_nothing_from_upstairs(file: Path) -> None:
+    assert ours(file) & UPPER_FLOORS == set()
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_the_four_steps_import_only_earlier_ones(name: str) -> None:
+    assert ours(PACKAGE / f"{name}.py") <= MAY_IMPORT[name]

@@ -1,0 +1,57 @@
+"""The rules of how our code reads, as far as a machine can hold them."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import cleanformer_lite
+
+PACKAGE = Path(__file__).parent.parent / "cleanformer_lite"
+FILES = sorted(PACKAGE.rglob("*.py"))
+CHAPTERS_BEFORE_EINSUM = [
+    "single_head",
+    "registration_bug",
+    "looped_heads",
+    "split_heads",
+    "copy_weights",
+    "inputs",
+]
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+by_file = pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+
+
+@by_file
+def test_a_file_is_short(file: Path) -> None:
+    assert len(file.read_text().splitlines()) < 200
+
+
+@by_file
+def test_whatever_is_public_says_what_it_is_for(file: Path) -> None:
+    tree = ast.parse(file.read_text(), feature_version=(3, 10))  # the oldest Python we promise
+    assert ast.get_docstring(tree)
+    public = [n for n in tree.body if isinstance(n, Definition) and not n.name.startswith("_")]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("name", sorted(cleanformer_lite.__all__))
+def test_what_takes_tensors_gives_shapes_and_source(name: str) -> None:
+    thing = getattr(cleanformer_lite, name)
+    text = inspect.getdoc(thing) or ""
+    wanted = ["Raises:"] if name == "copy_weights" else ["Shapes"]
+    wanted += [] if "SPECIMEN" in text else ["Raises:"]
+    wanted += ["Source:"] if inspect.isclass(thing) else []
+    assert [word for word in wanted if word not in text] == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS_BEFORE_EINSUM)
+def test_no_einsum_before_its_chapter(name: str) -> None:
+    assert "einsum" not in (PACKAGE / f"{name}.py").read_text()
+
+
+def test_deliberate_bugs_live_in_the_specimen_file_only() -> None:
+    heads = [file for file in FILES if file.parent == PACKAGE]
+    labelled = [f.stem for f in heads if re.search(r"The bug:|SPECIMEN", f.read_text())]
+    assert labelled == ["registration_bug"]
