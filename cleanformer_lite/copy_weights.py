@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cleanformer_lite.fused_heads import FusedMultiHeadAttention
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
 from cleanformer_lite.registration_bug import HeadsBuiltInForward, HeadsInPlainList
 from cleanformer_lite.single_head import SingleHeadAttention
@@ -41,10 +42,10 @@ class Projection:
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
     """Make `target` compute the function that `source` computes.
 
-    Works between `LoopedMultiHeadAttention`, `SplitMultiHeadAttention`, the specimen
-    `HeadsInPlainList` and `torch.nn.MultiheadAttention`, in any direction. Only weights are copied:
-    not dropout, not the mode. Dtype and device stay those of the target. Where it cannot be done
-    nothing is written.
+    Works between `LoopedMultiHeadAttention`, `SplitMultiHeadAttention`, `FusedMultiHeadAttention`,
+    the specimen `HeadsInPlainList` and `torch.nn.MultiheadAttention`, in any direction. Only
+    weights are copied: not dropout, not the mode. Dtype and device stay those of the target. Where
+    it cannot be done nothing is written.
 
     Raises: TypeError for a module of another kind; ValueError, saying why, where the target cannot
         express the source's function.
@@ -89,6 +90,8 @@ def projections_of(module: nn.Module) -> dict[str, Projection]:
         }
     if isinstance(module, SplitMultiHeadAttention):
         return {name: of_linears([getattr(module, name)]) for name in PROJECTIONS}
+    if isinstance(module, FusedMultiHeadAttention):
+        return of_packed(module.in_proj.weight, module.in_proj.bias, module.out_proj)
     if isinstance(module, nn.MultiheadAttention):
         return of_torch(module)
     if isinstance(module, SingleHeadAttention):
@@ -121,8 +124,15 @@ def of_torch(module: nn.MultiheadAttention) -> dict[str, Projection]:
             "wanted a torch.nn.MultiheadAttention without kdim, vdim, add_bias_kv and "
             "add_zero_attn, got one with"
         )
-    weights = module.in_proj_weight.chunk(3)  # (3E, E) -> 3 times (E, E)
-    bias = module.in_proj_bias
+    return of_packed(module.in_proj_weight, module.in_proj_bias, module.out_proj)
+
+
+def of_packed(weight: Tensor, bias: Tensor | None, out_proj: nn.Linear) -> dict[str, Projection]:
+    """Take apart the projections of q, k and v where they are kept in one matrix.
+
+    Shapes: weight `(3E, E)`, bias `(3E,)` or None.
+    """
+    weights = weight.chunk(3)  # (3E, E) -> 3 times (E, E)
     biases: list[list[Tensor] | None] = [None] * 3
     if bias is not None:
         biases = [[piece] for piece in bias.chunk(3)]  # (3E,) -> 3 times (E,)
@@ -130,4 +140,4 @@ def of_torch(module: nn.MultiheadAttention) -> dict[str, Projection]:
         name: Projection([weight], piece)
         for name, weight, piece in zip(PROJECTIONS[:3], weights, biases, strict=True)
     }
-    return {**pieces, "out_proj": of_linears([module.out_proj])}
+    return {**pieces, "out_proj": of_linears([out_proj])}
