@@ -10,7 +10,7 @@ from cleanformer_lite.split_heads import merge_heads, split_heads
 
 
 class FusedMultiHeadAttention(nn.Module):
-    """`SplitMultiHeadAttention` in fewer launches: one product for q, k and v, one kernel to attend.
+    """Split heads in fewer launches: one product makes q, k and v, one kernel attends.
 
     The kernel keeps no weights, so `need_weights=True` takes the written-out steps instead, to the
     same result.
