@@ -37,7 +37,7 @@ def scaled_dot_product_attention(
     if blocked is None:
         weights = torch.softmax(scores, dim=-1)
     else:
-        # Not -inf: a row of nothing but -inf is NaN after softmax, and so is its gradient.
+        # Not -inf: a row of nothing but -inf makes softmax NaN, forward and backward.
         scores = scores.masked_fill(blocked, torch.finfo(scores.dtype).min)
         weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0.0)
     weights = F.dropout(weights, dropout, training)

@@ -1,0 +1,44 @@
+# Every command works on a fresh clone: what it needs, it makes first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+BROWSER := .venv/browser
+# Tensors here are small: a second thread costs more than it gives, and changes the last digit.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book test serve notebooks lint clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
+
+book: $(INSTALLED)  ## Build the book into _build/html and print the file to open
+	@$(BIN)/python tools/make_notebooks.py
+	@$(BIN)/python tools/build_book.py
+
+test: lint book $(BROWSER)  ## Run everything: lint, types, unit tests, the built book in a browser
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+serve: $(INSTALLED)  ## Serve the book on localhost and rebuild it on every change
+	@$(BIN)/python tools/serve_book.py
+
+notebooks: $(INSTALLED)  ## Generate book/*.ipynb from book/*.md
+	@$(BIN)/python tools/make_notebooks.py
+
+clean:  ## Remove the environment, the built book and every cache
+	rm -rf .venv _build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.txt pyproject.toml tools/make_environment.sh
+	@PYTHON="$(PYTHON)" sh tools/make_environment.sh
+	@touch $@
+
+$(BROWSER): $(INSTALLED) tools/find_browser.py
+	@$(BIN)/python tools/find_browser.py --install
+	@touch $@

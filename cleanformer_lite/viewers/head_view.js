@@ -1,0 +1,76 @@
+// The frame around bertviz's script: what it takes from jQuery, d3 and require.js, and no more of them.
+(function () {
+  const root = document.querySelector('[data-head-view="/*@NAME@*/"]:not([data-drawn])');
+  if (!root) return;
+  root.dataset.drawn = "";
+  const console = { log() {} };
+
+  const d3 = {};
+  (function (exports, module, define) {
+    /*@D3@*/
+  })(d3, {}, undefined);
+  // Okabe and Ito's colours, which stay apart for colour-blind readers.
+  d3.schemeCategory10 = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#888888"];
+  d3.scaleOrdinal = (colours) => (head) => colours[head % colours.length];
+  // Used to pale the square of a head that is switched off.
+  d3.hsl = (colour) => ({ l: 0, s: 0, toString: () => `color-mix(in srgb, ${colour} 20%, transparent)` });
+  // bertviz looks names up in the whole document; here they are looked up in this view alone.
+  const find = (selector) => root.querySelector(selector.split(" ").pop());
+  const select = d3.select;
+  d3.select = (target) => select(typeof target === "string" ? find(target) : target);
+
+  const $ = (selector) => {
+    const element = selector.startsWith("<") ? document.createElement("option") : find(selector);
+    const wrapped = {
+      element,
+      empty: () => element?.replaceChildren(),
+      append: (other) => element?.append(other.element),
+      on: (event, listener) => element?.addEventListener(event, listener),
+      change: () => wrapped,
+      val: (value) => (element && (element.value = value), wrapped),
+      text: (value) => (element && (element.textContent = value), wrapped),
+    };
+    return wrapped;
+  };
+  const require = { config() {} };
+  const requirejs = (names, start) => start($, d3);
+
+  /*@BERTVIZ@*/
+
+  // What bertviz leaves out: names and keys for the squares, and arrow keys for the words.
+  const svg = root.querySelector("svg");
+  const squares = [...svg.querySelectorAll(":scope > g:last-child > rect")];
+  const isOn = (square) => !square.getAttribute("fill").startsWith("color-mix");
+  const tell = () => squares.forEach((square) => square.setAttribute("aria-checked", isOn(square)));
+  squares.forEach((square, head) => {
+    const named = { role: "checkbox", tabindex: 0, "aria-label": `head ${head}` };
+    Object.entries(named).forEach(([key, value]) => square.setAttribute(key, value));
+    square.addEventListener("keydown", (event) => {
+      if (event.key !== " " && event.key !== "Enter") return;
+      event.preventDefault();
+      square.dispatchEvent(new MouseEvent(event.shiftKey ? "dblclick" : "click"));
+      tell();
+    });
+    square.addEventListener("click", tell);
+    square.addEventListener("dblclick", tell);
+    d3.select(svg).append("text").text(head).attr("x", head * 20 + 10).attr("y", 14)
+      .attr("text-anchor", "middle").attr("font-size", "11px").style("pointer-events", "none")
+      .style("fill", "#000").style("stroke", "#fff").style("stroke-width", "2.5px").style("paint-order", "stroke")
+      .attr("aria-hidden", "true");
+  });
+  tell();
+
+  const queries = svg.querySelector("#left");
+  const words = [...queries.querySelectorAll("text")].map((text) => text.parentNode);
+  const named = { tabindex: 0, role: "group", "aria-label": "queries: follow one with the arrow keys" };
+  Object.entries(named).forEach(([key, value]) => queries.setAttribute(key, value));
+  let word = -1;
+  queries.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    word = (word + step + words.length) % words.length;
+    words[word].dispatchEvent(new MouseEvent("mouseover"));
+  });
+  queries.addEventListener("blur", () => queries.dispatchEvent(new MouseEvent("mouseleave")));
+})();

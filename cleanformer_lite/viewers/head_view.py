@@ -1,0 +1,117 @@
+"""bertviz's head view, made to work wherever HTML does: nothing comes from the network."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cleanformer_lite.viewers.weights import check_weights
+
+HERE = Path(__file__).parent
+SCRIPT = re.compile(r'<script type="text/javascript">\n(.*)\n</script>', re.S)
+PARAMETERS = re.compile(r"(const params = )(.*)(; // HACK)")
+
+PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
+<style>
+[data-head-view] {{ font-family: sans-serif; margin: 1em 0; }}
+[data-head-view] svg {{ display: block; max-width: 100%; min-width: 340px; }}
+[data-head-view] text {{ fill: currentColor; }}
+[data-head-view] .background {{ fill: currentColor; fill-opacity: 0.15; }}
+[data-head-view] [role=checkbox] {{ cursor: pointer; stroke: currentColor; }}
+[data-head-view] svg :focus-visible {{ outline: 3px solid currentColor; }}
+[data-head-view] .weights, [data-head-view] .vis {{ overflow-x: auto; }}
+[data-head-view] table {{ border-collapse: collapse; font-size: 0.8em; margin: 0.5em 0; }}
+[data-head-view] :is(td, th) {{ padding: 0.1em 0.4em; text-align: right; }}
+</style>
+<p><strong>{title}</strong><br>{help}</p>
+<noscript>The picture needs JavaScript; the table below does not.</noscript>
+<div id="vis" class="vis"></div>
+<details><summary>The weights as a table</summary>
+<div class="weights" role="region" aria-label="Weights" tabindex="0">{tables}</div></details>
+</div>
+<script>
+{script}
+</script>"""
+HELP = (
+    "Lines run from each query (left) to the keys it attends to (right). A square switches its "
+    "head; double-click, or Shift+Enter, shows that head alone. Point at a word, or use the arrow "
+    "keys, to follow one word."
+)
+
+
+def head_view(
+    weights: Tensor,
+    tokens: Sequence[str],
+    *,
+    key_tokens: Sequence[str] | None = None,
+    title: str = "Attention, head by head",
+) -> Any:
+    """Show each head's weights as lines between the words, with heads to switch on and off.
+
+    The same call works in Jupyter, in Colab and on the published page, with the network off.
+
+    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S -> an IPython HTML object.
+
+    Raises: ValueError if shapes and tokens do not fit together.
+
+    Source: Vig (2019), "A Multiscale Visualization of Attention in the Transformer Model".
+    """
+    from IPython.display import HTML
+
+    weights, queries, keys = check_weights(weights, tokens, key_tokens)
+    weights = weights.round(decimals=4)
+    drawing = bertviz_script(weights, queries, None if key_tokens is None else keys)
+    name = hashlib.sha256(f"{title}\n{drawing}".encode()).hexdigest()[:12]
+    page = PAGE.format(
+        name=name,
+        title=escape(title),
+        help=HELP,
+        tables="\n".join(table(h, head.tolist(), queries, keys) for h, head in enumerate(weights)),
+        script=whole_script(name, drawing),
+    )
+    return HTML(page)  # type: ignore[no-untyped-call]
+
+
+def bertviz_script(weights: Tensor, queries: list[str], keys: list[str] | None) -> str:
+    """Return bertviz's own script for these weights, safe inside a script element."""
+    import bertviz
+
+    layers = [weights[None]]
+    made = bertviz.head_view(
+        **(
+            {"attention": layers, "tokens": queries}
+            if keys is None
+            else {"cross_attention": layers, "decoder_tokens": queries, "encoder_tokens": keys}
+        ),
+        html_action="return",
+    ).data
+    # Its container has a random name, which would make every build of a page differ.
+    made = re.sub(r"bertviz-[0-9a-f]{32}", "head-view", made)
+    found = SCRIPT.search(made)
+    if found is None or not PARAMETERS.search(found[1]):
+        raise RuntimeError("bertviz writes its script in another way than 1.4 does")
+    # A word may look like markup: without "<" nothing in the data can close the script.
+    return PARAMETERS.sub(lambda m: m[1] + m[2].replace("<", r"\u003c") + m[3], found[1])
+
+
+def whole_script(name: str, drawing: str) -> str:
+    """Put bertviz's script and the library it draws with into the frame that head_view.js is."""
+    d3 = (HERE / "d3-selection.min.js").read_text(encoding="utf8")
+    frame = (HERE / "head_view.js").read_text(encoding="utf8")
+    for place, text in (("NAME", name), ("D3", d3), ("BERTVIZ", drawing)):
+        frame = frame.replace(f"/*@{place}@*/", text)
+    return frame
+
+
+def table(head: int, weights: list[list[float]], queries: list[str], keys: list[str]) -> str:
+    """Write one head's weights as the picture's text twin."""
+    columns = "".join(f'<th scope="col">{escape(key)}' for key in keys)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(query)}' + "".join(f"<td>{weight:.2f}" for weight in line)
+        for query, line in zip(queries, weights, strict=True)
+    )
+    return f"<table><caption>head {head}</caption><tr><td>{columns}{rows}</table>"
