@@ -14,13 +14,8 @@ ENGLISH_MONTHS = (
 )  # fmt: skip
 FIRST, LAST = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
 # Syllable by syllable; spoken Korean lets neighbours colour each other, this does not.
-ROMANISED = dict(
-    zip(
-        "일이삼사오육칠팔구십백천년월유시요화수목금토",
-        "il i sam sa o yuk chil pal gu sip baek cheon nyeon wol yu si yo hwa su mok geum to".split(),
-        strict=True,
-    )
-)
+LATIN = "il i sam sa o yuk chil pal gu sip baek cheon nyeon wol yu si yo hwa su mok geum to"
+ROMANISED = dict(zip("일이삼사오육칠팔구십백천년월유시요화수목금토", LATIN.split(" "), strict=True))
 
 
 def sino_korean(number: int) -> str:
