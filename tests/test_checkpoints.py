@@ -53,7 +53,7 @@ def test_wrong_and_damaged_files_say_what_is_wrong(saved: tuple[Transformer, Pat
     with pytest.raises(ValueError, match="its weights are not those that were saved"):
         load_model(path)
     save_file({"x": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="holds something else: wanted a .*, got None"):
+    with pytest.raises(ValueError, match=r"holds something else: wanted a .*, got None"):
         load_model(path)
 
 

@@ -59,7 +59,7 @@ def test_numbers_are_padded_behind() -> None:
 def test_unknown_text_is_refused_with_the_place() -> None:
     with pytest.raises(ValueError, match="place 3: 'x'"):
         korean_pieces("이 x")
-    with pytest.raises(ValueError, match="wanted a date like .*got 'Monday 3'"):
+    with pytest.raises(ValueError, match=r"wanted a date like .*got 'Monday 3'"):
         english_pieces("Monday 3")
 
 
