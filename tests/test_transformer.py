@@ -13,14 +13,14 @@ from cleanformer_lite import (
     WideMultiHeadAttention,
     copy_weights,
 )
-from cleanformer_lite.looking_inside import (
+from cleanformer_lite.transformer import DecoderBlock, EncoderBlock, Transformer, positions
+from cleanformer_lite.translation.looking_inside import (
     attention_maps,
     attention_modules,
     contributions,
     without_head,
 )
-from cleanformer_lite.swap_attention import swap_attention
-from cleanformer_lite.transformer import DecoderBlock, EncoderBlock, Transformer, positions
+from cleanformer_lite.translation.swap_attention import swap_attention
 from tests.implementations import assert_close
 from tests.properties import random
 
@@ -197,11 +197,9 @@ def test_a_head_switched_off_is_the_sum_of_the_others(attention: type[nn.Module]
     with without_head(module, 1):
         assert_close(module(x), parts[[0, 2]].sum(0) + module.out_proj.bias)
     assert torch.equal(module(x), output)
-    with (
-        pytest.raises(ValueError, match="wanted a head from 0 to 2, got 3"),
-        without_head(module, 3),
-    ):
-        pass
+    unknown = without_head(module, 3)
+    with pytest.raises(ValueError, match="wanted a head from 0 to 2, got 3"):
+        unknown.__enter__()
 
 
 def test_cross_attention_reads_the_source_only() -> None:

@@ -46,7 +46,7 @@ def test_a_missing_model(tmp_path: Path) -> None:
 def test_train_writes_model_and_log_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import cleanformer_lite.training as training
+    import cleanformer_lite.translation.training as training
 
     parts = training.three_parts()
     monkeypatch.setattr(training, "three_parts", lambda: [(a[:20], b[:20]) for a, b in parts])

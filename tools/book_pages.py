@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
@@ -18,7 +20,19 @@ def drop_unused_files(app: Sphinx, exception: Exception | None) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
+    """Forget the state that ipywidgets would restore: no manager is shipped that would read it.
+
+    It repeats each viewer's script, and its ids are random, so that no two builds would agree.
+    """
+    pages = getattr(app.env, "nb_metadata", {})
+    pages.get(app.env.docname, {}).get("js_files", {}).pop("ipywidgets_state", None)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Wait for the end of the build."""
+    """Keep what a cell prints in one piece; wait for each page read, and for the end."""
+    # A busy machine hands a line over in parts, and each part would become a line on the page.
+    NotebookClient.coalesce_streams.default_value = True
+    app.connect("doctree-read", drop_widget_state)
     app.connect("build-finished", drop_unused_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -44,8 +44,10 @@ class Book:
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """Every page's source by its stem."""
-        return {p.stem: p.read_text(encoding="utf8") for p in sorted(self.folder.glob("*.md"))}
+        """Every page's source by its name: its path within the folder, without the ending."""
+        pages = sorted(self.folder.rglob("*.md"))
+        names = [p.relative_to(self.folder).with_suffix("").as_posix() for p in pages]
+        return {name: p.read_text(encoding="utf8") for name, p in zip(names, pages, strict=True)}
 
     def is_notebook(self, stem: str) -> bool:
         """Tell whether the page has code to run, and so a notebook beside it."""

@@ -8,10 +8,15 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-# What a page's output depends on besides the page itself. Neither Sphinx nor the execution cache
-# looks at these, so a change drops what both of them kept.
-CODE = ["cleanformer_lite", "tools", "requirements.txt", "_config.yml", "_toc.yml"]
-BOOK = ["book"]
+# What a cell's output depends on besides its page, and what the look of a page depends on besides
+# that. Neither the execution cache nor Sphinx looks at these.
+OUTPUTS = ["cleanformer_lite", "requirements.txt", "tools/build_book.py"]
+LOOK = [*OUTPUTS, "tools", "_config.yml", "_toc.yml"]
+EVERYTHING = [*LOOK, "book"]
+KEPT = {
+    "outputs": (OUTPUTS, [".jupyter_cache"]),
+    "look": (LOOK, [".doctrees", "jupyter_execute", "html"]),
+}
 JUPYTER_BOOK = Path(sys.executable).with_name("jupyter-book")
 COLOURS = {"NO_COLOR": "1"} if not sys.stdout.isatty() else {}
 
@@ -35,14 +40,15 @@ def digest(root: Path, names: Iterable[str]) -> str:
 
 
 def drop_what_older_code_left(root: Path) -> None:
-    """Remove cached outputs and parsed pages if the code they came from has changed."""
-    stamp = root / "_build" / "code.sha256"
-    code = digest(root, CODE)
-    if not stamp.exists() or stamp.read_text() != code:
-        for name in (".jupyter_cache", ".doctrees", "jupyter_execute", "html"):
-            shutil.rmtree(root / "_build" / name, ignore_errors=True)
-        stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(code)
+    """Remove cached outputs and parsed pages if what they came from has changed."""
+    (root / "_build").mkdir(exist_ok=True)
+    for kind, (sources, folders) in KEPT.items():
+        stamp = root / "_build" / f"{kind}.sha256"
+        now = digest(root, sources)
+        if not stamp.exists() or stamp.read_text() != now:
+            for folder in folders:
+                shutil.rmtree(root / "_build" / folder, ignore_errors=True)
+            stamp.write_text(now)
 
 
 def run_jupyter_book(root: Path) -> int:
@@ -52,6 +58,8 @@ def run_jupyter_book(root: Path) -> int:
     environment = {
         **os.environ,
         **COLOURS,
+        # At these sizes threads cost more than they save, and sums then depend on their number.
+        "OMP_NUM_THREADS": "1",
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the home folder
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
@@ -72,7 +80,7 @@ def build(root: Path) -> int:
     """Build the book at `root` if anything changed since the last time; return the exit status."""
     page = root / "_build" / "html" / "index.html"
     stamp = root / "_build" / "html.sha256"
-    inputs = digest(root, [*CODE, *BOOK])
+    inputs = digest(root, EVERYTHING)
     if not page.exists() or not stamp.exists() or stamp.read_text() != inputs:
         stamp.unlink(missing_ok=True)
         drop_what_older_code_left(root)

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from build_book import BOOK, CODE, digest
+from build_book import EVERYTHING, digest
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8000
@@ -48,13 +48,13 @@ def rebuild() -> None:
 
 def main() -> None:
     """Build, serve, and look for changes every second."""
-    before = digest(ROOT, [*CODE, *BOOK])
+    before = digest(ROOT, EVERYTHING)
     rebuild()
     server = start_server()
     print(f"Serving http://localhost:{server.server_port} (Ctrl-C stops it)", flush=True)
     while True:
         time.sleep(1)
-        now = digest(ROOT, [*CODE, *BOOK])
+        now = digest(ROOT, EVERYTHING)
         if now != before:
             before = now
             rebuild()

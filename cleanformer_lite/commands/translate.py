@@ -16,12 +16,12 @@ def add_to(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the translation, after a look at the text; returns the exit code."""
-    from cleanformer_lite.korean_dates import read_korean
+    from cleanformer_lite.translation.korean_dates import read_korean
 
     read_korean(chosen.text)  # refuses what is no date, with the place, before torch is loaded
 
-    from cleanformer_lite.checkpoints import load_model
-    from cleanformer_lite.decoding import translate
+    from cleanformer_lite.translation.checkpoints import load_model
+    from cleanformer_lite.translation.decoding import translate
 
     model, _ = load_model(chosen.model)
     print(translate(model, [chosen.text])[0])

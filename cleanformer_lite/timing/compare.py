@@ -15,7 +15,7 @@ from torch.utils.benchmark import Timer
 from cleanformer_lite.timing.backward import run_backward
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
     """Times of variants measured side by side, and where they were measured.
 
@@ -55,6 +55,9 @@ class Comparison:
                 line += "" if self.differs(name) else "  no difference seen"
             lines.append(line)
         return "\n".join([*lines, self.setting])
+
+    def __repr__(self) -> str:
+        return str(self)  # so that a notebook shows the table
 
 
 def compare(

@@ -7,12 +7,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
+    from cleanformer_lite.viewers.index_tracer import trace_index
+    from cleanformer_lite.viewers.layer_facts import xray
+    from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.source import show_source
+    from cleanformer_lite.viewers.trained_anyway import guess_the_broken
+    from cleanformer_lite.viewers.what_heads_see import nudge_input
 
-__all__ = ["head_view", "heatmap", "show_source"]
-MODULES = {"head_view": "head_view", "heatmap": "heatmap", "show_source": "source"}
+__all__ = [
+    "explore_heads",
+    "guess_the_broken",
+    "head_view",
+    "heatmap",
+    "nudge_input",
+    "show_source",
+    "show_xray",
+    "trace_index",
+    "xray",
+]
+MODULES = {
+    "explore_heads": "head_explorer",
+    "guess_the_broken": "trained_anyway",
+    "head_view": "head_view",
+    "heatmap": "heatmap",
+    "nudge_input": "what_heads_see",
+    "show_source": "source",
+    "show_xray": "module_xray",
+    "trace_index": "index_tracer",
+    "xray": "layer_facts",
+}
 
 
 def __getattr__(name: str) -> Any:

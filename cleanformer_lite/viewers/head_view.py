@@ -1,6 +1,7 @@
 """bertviz's head view, made to work wherever HTML does: nothing comes from the network."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from html import escape
@@ -13,7 +14,7 @@ from cleanformer_lite.viewers.weights import check_weights
 
 HERE = Path(__file__).parent
 SCRIPT = re.compile(r'<script type="text/javascript">\n(.*)\n</script>', re.S)
-PARAMETERS = re.compile(r"(const params = )(.*)(; // HACK)")
+PARAMETERS = "const params = "
 
 PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
 <style>
@@ -92,10 +93,15 @@ def bertviz_script(weights: Tensor, queries: list[str], keys: list[str] | None) 
     # Its container has a random name, which would make every build of a page differ.
     made = re.sub(r"bertviz-[0-9a-f]{32}", "head-view", made)
     found = SCRIPT.search(made)
-    if found is None or not PARAMETERS.search(found[1]):
+    if found is None or PARAMETERS not in found[1]:
         raise RuntimeError("bertviz writes its script in another way than 1.4 does")
+    script = found[1]
+    # It writes the data twice, the second time into the comment that ends the line: one will do.
+    start = script.index(PARAMETERS) + len(PARAMETERS)
+    data, end = json.JSONDecoder().raw_decode(script, start)
     # A word may look like markup: without "<" nothing in the data can close the script.
-    return PARAMETERS.sub(lambda m: m[1] + m[2].replace("<", r"\u003c") + m[3], found[1])
+    safe = json.dumps(data, separators=(",", ":")).replace("<", r"\u003c")
+    return script[:start] + safe + ";" + script[script.index("\n", end) :]
 
 
 def whole_script(name: str, drawing: str) -> str:

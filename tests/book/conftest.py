@@ -1,6 +1,5 @@
 """The built book, opened from its files in a Chromium that has no network."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,28 +16,21 @@ PAGES = [
     "search.html",
 ]
 
-sys.path.insert(0, str(ROOT / "tools"))
-
 
 @dataclass
 class Opened:
     """A page in the browser, with everything it asked for and complained of."""
 
     page: Any
-    elsewhere: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    size: int = 0
 
     def listen(self) -> None:
-        self.page.on("request", self._request)
+        self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("requestfailed", lambda request: self.missing.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._console)
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            self.elsewhere.append(request.url)
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -56,34 +48,49 @@ def site() -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    from find_browser import ADVICE, find_browser
-    from playwright.sync_api import sync_playwright
+def new_page(chromium: Any) -> Callable[[int, str], Any]:
+    """Make an empty page, `width` pixels wide, light or dark, with the network off."""
+    contexts: dict[tuple[int, str], Any] = {}
 
-    path = find_browser()
-    if path is None:
-        pytest.fail(f"no browser. {ADVICE}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    def made(width: int, scheme: str) -> Any:
+        if (width, scheme) not in contexts:
+            contexts[width, scheme] = chromium.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+            )
+        return contexts[width, scheme].new_page()
+
+    return made
 
 
 @pytest.fixture
-def open_page(site: Path, chromium: Any) -> Iterator[Open]:
-    """Open a page of the site, `width` pixels wide, light or dark, the network off."""
-    contexts = []
+def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]:
+    """Open a page of the site for one test, which may do to it what it likes."""
+    pages: list[Any] = []
 
-    def opened(name: str, *, width: int = 1280, scheme: str = "light", **more: Any) -> Opened:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, **more
-        )
-        contexts.append(context)
-        result = Opened(context.new_page())
+    def opened(name: str, *, width: int = 1280, scheme: str = "light") -> Opened:
+        result = Opened(new_page(width, scheme))
+        pages.append(result.page)
         result.listen()
-        result.page.goto((site / name).as_uri() if "://" not in name else name)
+        result.page.goto((site / name).as_uri())
         return result
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def look_at(site: Path, new_page: Callable[[int, str], Any]) -> Open:
+    """Open a page once for all the tests that only look at it."""
+    seen: dict[tuple[str, int, str], Opened] = {}
+
+    def looked(name: str, *, width: int = 1280, scheme: str = "light") -> Opened:
+        key = (name, width, scheme)
+        if key not in seen:
+            seen[key] = Opened(new_page(width, scheme))
+            seen[key].listen()
+            seen[key].page.goto((site / name).as_uri())
+            seen[key].page.wait_for_timeout(200)
+        return seen[key]
+
+    return looked

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cleanformer_lite.checks import EXERCISES
+
 BOOK = Path(__file__).resolve().parents[2] / "book"
 CHAPTERS = sorted(BOOK.glob("0*.md"))
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.M | re.S)
@@ -36,7 +38,8 @@ def test_a_cell_is_short_and_is_python(chapter: Path) -> None:
     assert cells(chapter)
     for cell in cells(chapter):
         ast.parse(cell)
-        assert len(cell.strip().splitlines()) <= 15, cell
+        # What an exercise starts from may be a whole module: it is given, not explained.
+        assert "\ncheck(" in cell or len(cell.strip().splitlines()) <= 15, cell
 
 
 def test_it_opens_with_its_question(chapter: Path) -> None:
@@ -60,12 +63,25 @@ def test_it_ends_with_exercises_timing_and_a_head_view(chapter: Path) -> None:
 def test_it_prints_the_source_and_copies_none(chapter: Path) -> None:
     text = chapter.read_text(encoding="utf-8")
     assert "show_source(" in text
+    for exercise in EXERCISES.values():
+        text = text.replace(exercise.starter, "")
     package = BOOK.parent / "cleanformer_lite"
     for module in package.glob("*.py"):
         for function in re.findall(
             r"^(?:def|class) (\w+)", module.read_text(encoding="utf-8"), re.M
         ):
             assert not re.search(rf"^(?:def|class) {function}\b", text, re.M), function
+
+
+def test_every_exercise_stands_as_it_is_declared(chapter: Path) -> None:
+    text = chapter.read_text(encoding="utf-8")
+    word = chapter.stem.split("_", 1)[1]
+    declared = [exercise for exercise in EXERCISES.values() if exercise.chapter == word]
+    for exercise in declared:
+        assert f"### {exercise.title}\n\n{exercise.prompt}\n" in text
+        check = f'check("{exercise.id}", {exercise.entry_point})'
+        assert f"{exercise.starter}\n{check}\n" in text
+    assert text.count("\ncheck(") == len(declared) >= 3
 
 
 def test_every_picture_has_words(chapter: Path) -> None:

@@ -1,0 +1,116 @@
+"""Turn what an answer returns into flat facts, and compare facts without trusting them."""
+
+import reprlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from cleanformer_lite.checks.exercise import Fact, Observations
+
+LONGEST_TEXT = 500
+TOLERANCE = 1e-4
+
+
+def attempt(facts: Observations, key: str, call: Callable[[], object]) -> object:
+    """Call, and write what it raises under `key.error`; returns None then.
+
+    SystemExit is caught as well: an answer may not end the reader's session. KeyboardInterrupt and
+    the time limit are not.
+    """
+    try:
+        return call()
+    except (Exception, SystemExit) as error:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        facts[f"{key}.error"] = text[:LONGEST_TEXT]
+        return None
+
+
+def record(facts: Observations, key: str, value: object, depth: int = 0) -> None:
+    """Write a returned value under `key`, taking tuples, lists and dicts apart."""
+    if isinstance(value, Tensor):
+        facts[key] = value.detach().clone()
+    elif isinstance(value, bool | int | float | str):
+        facts[key] = value[:LONGEST_TEXT] if isinstance(value, str) else value
+    elif isinstance(value, tuple | list) and depth < 3:
+        facts[f"{key}.length"] = len(value)
+        for index, item in enumerate(value[:16]):
+            record(facts, f"{key}.{index}", item, depth + 1)
+    elif isinstance(value, dict) and depth < 3:
+        facts[f"{key}.length"] = len(value)
+        for name, item in list(value.items())[:16]:
+            record(facts, f"{key}.{name}", item, depth + 1)
+    elif value is None:
+        facts[f"{key}.none"] = True
+    else:
+        facts[f"{key}.kind"] = type(value).__name__[:LONGEST_TEXT]
+
+
+def below(facts: Observations, key: str) -> Observations:
+    """Return the facts at `key` and under it."""
+    return {k: v for k, v in facts.items() if k == key or k.startswith(f"{key}.")}
+
+
+def same(ours: Fact | None, theirs: Fact | None, tolerance: float = TOLERANCE) -> bool:
+    """Say whether two facts agree: kind and shape exactly, numbers closely, NaN with NaN."""
+    if isinstance(theirs, Tensor):
+        return isinstance(ours, Tensor) and same_tensors(ours, theirs, tolerance)
+    if isinstance(ours, Tensor) or isinstance(ours, bool) != isinstance(theirs, bool):
+        return False
+    if isinstance(theirs, int | float) and isinstance(ours, int | float):
+        return ours == theirs or abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
+    return type(ours) is type(theirs) and ours == theirs
+
+
+def same_tensors(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCE) -> bool:
+    """Compare two tensors of any dtype by value; shapes must be equal."""
+    if ours.shape != theirs.shape or ours.is_complex() or theirs.is_complex():
+        return False
+    if torch.float16 in (ours.dtype, theirs.dtype):
+        tolerance = 2e-3  # it keeps three digits
+    left, right = ours.to(torch.float64), theirs.to(torch.float64)
+    odd = ~right.isfinite()  # there the two have to be alike, not close
+    if not torch.equal(odd, ~left.isfinite()) or not alike(left[odd], right[odd]):
+        return False
+    left, right = left[~odd], right[~odd]
+    # Against the largest number: the small ones of a sum carry the rounding of the large ones.
+    scale = max(1.0, float(right.abs().max())) if right.numel() else 1.0
+    return bool(((left - right).abs() <= tolerance * scale).all())
+
+
+def alike(left: Tensor, right: Tensor) -> bool:
+    """Compare numbers that are none: infinities by sign, not-a-number with itself."""
+    return torch.equal(left.nan_to_num(0.5, 1.0, -1.0), right.nan_to_num(0.5, 1.0, -1.0))
+
+
+def agree(facts: Observations, expected: Observations, key: str) -> bool:
+    """Say whether everything at `key` and under it agrees, and nothing is missing or added."""
+    ours, theirs = below(facts, key), below(expected, key)
+    return ours.keys() == theirs.keys() and all(same(ours[k], theirs[k]) for k in theirs)
+
+
+def shown(value: object) -> str:
+    """Write a fact so that it can be checked by hand."""
+    if isinstance(value, Tensor):
+        return shown_tensor(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    if isinstance(value, nn.Module):
+        return f"a {type(value).__name__}"
+    return reprlib.repr(value)
+
+
+def shown_tensor(value: Tensor) -> str:
+    """Write a tensor as nested lists of short numbers; a large one as its shape alone."""
+    if value.numel() > 16:
+        return f"a tensor of shape {tuple(value.shape)}"
+    return str(rounded(value.tolist())).replace("'", "")
+
+
+def rounded(value: object) -> object:
+    """Shorten every number in nested lists."""
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return f"{value:.3g}" if isinstance(value, float) else value

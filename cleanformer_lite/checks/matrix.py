@@ -1,0 +1,133 @@
+"""Which property catches which mistake: computed by running every specimen, written as a page."""
+
+from torch import nn
+
+from cleanformer_lite.checks.chapters.split_heads import MODULE
+from cleanformer_lite.checks.diagnosis import TWINS
+from cleanformer_lite.checks.module_probe import FULL, failures, properties_for
+from cleanformer_lite.checks.modules import observe_module
+from cleanformer_lite.checks.species import LEFT_OUT, SPECIES, Species
+from cleanformer_lite.checks.specimen_modules import BEHAVIOURS, specimen
+from cleanformer_lite.checks.specimens_weights import MODULES
+from cleanformer_lite.checks.view import View
+
+SEED = 20250301
+CAUGHT, SOMETIMES, NOT = "●", "○", "·"
+RUNS = "runs"
+Matrix = dict[str, dict[str, str]]
+
+
+def specimen_classes() -> dict[str, tuple[type[nn.Module], ...]]:
+    """List every species that a split module can show, with the modules that show it."""
+    classes: dict[str, tuple[type[nn.Module], ...]] = {
+        name: tuple(specimen(behaviour) for behaviour in variants)
+        for name, variants in BEHAVIOURS.items()
+    }
+    classes |= {name: (module,) for name, module in MODULES.items()}
+    return {name: classes[name] for name in SPECIES if name in classes}
+
+
+def failing(module: type[nn.Module], seed: int = SEED) -> tuple[str, ...]:
+    """Name the properties that a module fails; one that raises fails to run, and nothing else."""
+    facts = observe_module(module, FULL, seed)
+    if "small.plain.error" in facts or "large.plain.error" in facts:
+        return (RUNS,)
+    return tuple(failures(View(facts, FULL, seed)))
+
+
+def matrix(seed: int = SEED) -> Matrix:
+    """Compute, for each species and property, whether all, some or none of its variants fail."""
+    table: Matrix = {}
+    for name, modules in specimen_classes().items():
+        found = [failing(module, seed) for module in modules]
+        table[name] = {
+            column: mark([column in failed for failed in found]) for column in MODULE.properties
+        }
+    return table
+
+
+def mark(caught: list[bool]) -> str:
+    """Write one cell."""
+    return CAUGHT if all(caught) else SOMETIMES if any(caught) else NOT
+
+
+def totals(table: Matrix) -> tuple[int, int, int]:
+    """Count species, properties, and cells in which a property catches a species."""
+    cells = [cell for row in table.values() for cell in row.values()]
+    return len(table), len(next(iter(table.values()))), sum(cell != NOT for cell in cells)
+
+
+def page() -> str:
+    """Write the page of the book."""
+    table = matrix()
+    rows, columns, cells = totals(table)
+    parts = [
+        "# The mistakes, and what catches them",
+        "Each of these mistakes was made in public code, most of them more than once. Every one is "
+        "kept in `cleanformer_lite/checks/` as a small module that is wrong on purpose. The "
+        "exercises compare an answer with each of them, on the answer's own weights.",
+        "## The matrix",
+        f"{rows} mistakes, {columns} properties, {cells} cells in which one catches the other. "
+        f"{CAUGHT} caught, {SOMETIMES} caught in some of its forms, {NOT} not caught. Computed by "
+        "running each mistake; a test computes it again and compares.",
+        legend(),
+        grid(table),
+        "## The mistakes",
+        *(entry(SPECIES[name], table.get(name)) for name in SPECIES),
+        "## What cannot be told apart",
+        *twins(),
+        "## Not looked for",
+        "\n".join(f"- `{name}`: {why}." for name, why in LEFT_OUT.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def legend() -> str:
+    """Number the properties, each with its sentence."""
+    asked = {RUNS: "It can be built and called."}
+    asked |= {name: (check.__doc__ or "") for name, check in properties_for(FULL).items()}
+    return "\n".join(
+        f"{number}. `{name}`: {asked[name]}" for number, name in enumerate(MODULE.properties, 1)
+    )
+
+
+def grid(table: Matrix) -> str:
+    """Write the table, with the numbers of the properties for columns."""
+    numbers = [str(number) for number in range(1, len(MODULE.properties) + 1)]
+    lines = ["| mistake | " + " | ".join(numbers) + " |"]
+    lines.append("|---|" + ":-:|" * len(numbers))
+    for name, row in table.items():
+        lines.append(f"| `{name}` | " + " | ".join(row.values()) + " |")
+    return "\n".join(lines)
+
+
+def entry(species: Species, row: dict[str, str] | None) -> str:
+    """Write about one mistake."""
+    if row is None:
+        caught = "`half_precision`, in the exercise `single_head.mask`"
+    else:
+        caught = ", ".join(f"`{name}`" for name, cell in row.items() if cell != NOT)
+    thread = f" Seen in <{species.thread}>." if species.thread else ""
+    return (
+        f"### {species.id}\n\n{sentence(species.cause)} What you see: {species.symptom}. "
+        f"Caught by {caught}.{thread}"
+    )
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital, unless code begins it, and end with a full stop."""
+    return text[0].upper() + text[1:] + "."
+
+
+def twins() -> list[str]:
+    """Write which mistakes an exercise cannot tell apart."""
+    lines = [
+        f"- In `{exercise}`, where only the output is returned: "
+        + " and ".join(f"`{name}`" for name in names)
+        + "."
+        for exercise, names in TWINS.items()
+    ]
+    return ["\n".join(lines), "Everywhere else every mistake has a behaviour of its own."]
+
+
+__all__ = ["failing", "matrix", "page", "specimen_classes", "totals"]

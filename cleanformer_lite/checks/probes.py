@@ -1,0 +1,155 @@
+"""What a module is called on: inputs, masks and weights, all made from a seed."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of one trial; `embed_dim` follows."""
+
+    batch: int
+    length: int
+    num_heads: int
+    head_dim: int
+
+    @property
+    def embed_dim(self) -> int:
+        return self.num_heads * self.head_dim
+
+
+# The small one can be checked by hand; in the large one no size can stand in for another.
+TRIALS = {"small": Sizes(1, 2, 2, 1), "large": Sizes(3, 5, 4, 7)}
+SMALL, LARGE = TRIALS["small"], TRIALS["large"]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What an exercise asks of a module beyond `forward(x) -> output`."""
+
+    weights: bool = True
+    masks: bool = True
+    causal: bool = True
+    dropout: bool = True
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one forward call."""
+
+    x: Tensor
+    attn_mask: Tensor | None = None
+    is_causal: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Name only what differs from its default: an entry point need not know the others."""
+        named: dict[str, Any] = {}
+        if self.attn_mask is not None:
+            named["attn_mask"] = self.attn_mask.clone()
+        if self.is_causal:
+            named["is_causal"] = True
+        return named
+
+
+def draw(generator: Generator, *shape: int, by_hand: bool) -> Tensor:
+    """Draw normal numbers; `by_hand` rounds them to halves and leaves no zero."""
+    drawn = torch.randn(shape, generator=generator)
+    if not by_hand:
+        return drawn
+    rounded = torch.round(drawn * 2) / 2
+    return torch.where(rounded == 0, torch.full_like(rounded, 0.5), rounded)
+
+
+def weight_values(sizes: Sizes, seed: int, index: int, shape: torch.Size) -> Tensor:
+    """Make the values that parameter number `index` gets; biases get some too."""
+    generator = Generator().manual_seed(seed + 7919 * (index + 1))
+    by_hand = sizes == SMALL
+    drawn = draw(generator, *shape, by_hand=by_hand)
+    return drawn if by_hand else drawn * (1.2 / math.sqrt(sizes.embed_dim))
+
+
+def tokens(sizes: Sizes, seed: int) -> Tensor:
+    """Make the input `(N, L, E)`; the tokens of the small one differ in both features."""
+    generator = Generator().manual_seed(seed)
+    if sizes == SMALL:
+        first = draw(generator, 1, 1, sizes.embed_dim, by_hand=True)
+        return torch.cat([first, first.flip(-1) + torch.tensor([1.5, -1.0])], dim=1)
+    return draw(generator, sizes.batch, sizes.length, sizes.embed_dim, by_hand=False)
+
+
+def key_mask(sizes: Sizes) -> Tensor:
+    """Make a padding mask `(N, 1, 1, L)` whose rows have unequal lengths."""
+    lengths = torch.tensor([sizes.length - 1 - row for row in range(sizes.batch)])
+    return (torch.arange(sizes.length) < lengths[:, None])[:, None, None, :]
+
+
+def blind_mask(sizes: Sizes) -> Tensor:
+    """Make a mask `(L, L)` in which the first query may attend to nothing."""
+    mask = torch.ones(sizes.length, sizes.length, dtype=torch.bool)
+    mask[0] = False
+    return mask
+
+
+def head_mask(sizes: Sizes, seed: int) -> Tensor:
+    """Make a mask `(N, H, L, L)`, other for every head, that leaves each query itself."""
+    shape = (sizes.batch, sizes.num_heads, sizes.length, sizes.length)
+    drawn = torch.rand(shape, generator=Generator().manual_seed(seed + 1)) < 0.5
+    return drawn | torch.eye(sizes.length, dtype=torch.bool)
+
+
+def order(sizes: Sizes) -> Tensor:
+    """Another order of the tokens, in which each of them moves."""
+    return torch.arange(sizes.length).roll(1)
+
+
+def changed(x: Tensor, where: Tensor | slice, by: float = 1.5) -> Tensor:
+    """Return x with the chosen tokens changed."""
+    copy = x.clone()
+    copy[:, where] += by * torch.tensor([1.0, -2.0, 0.5])[torch.arange(x.shape[-1]) % 3]
+    return copy
+
+
+def nudged(x: Tensor, feature: int) -> Tensor:
+    """Return x with one feature changed in every token, by another amount in each."""
+    copy = x.clone()
+    copy[..., feature] += 1.0 + torch.arange(x.shape[1])
+    return copy
+
+
+def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
+    """Name every call of a trial, in the order in which they are made."""
+    x = tokens(sizes, seed)
+    made = {"plain": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
+    if sizes.batch > 1:
+        made["alone"] = Call(x[-1:])
+    if contract.weights and sizes == LARGE:
+        made["nudge_first"] = Call(nudged(x, 0))
+        made["nudge_last"] = Call(nudged(x, -1))
+    if contract.masks:
+        made |= masked_calls(sizes, contract, seed, x)
+    return made
+
+
+def masked_calls(sizes: Sizes, contract: Contract, seed: int, x: Tensor) -> dict[str, Call]:
+    """Name the calls with masks; without `is_causal`, causality is asked for by a mask."""
+    padding = key_mask(sizes)
+    tril = torch.ones(sizes.length, sizes.length, dtype=torch.bool).tril()
+    causal = Call(x, is_causal=True) if contract.causal else Call(x, tril)
+    padded = torch.where(padding[:, 0, 0, :, None], x, changed(x, slice(None)))
+    made = {
+        "causal": causal,
+        "causal_changed": replace(causal, x=changed(x, slice(-1, None))),
+        "padded": Call(x, padding),
+        "padded_changed": Call(padded, padding),
+        "per_head": Call(x, head_mask(sizes, seed)),
+        "blind": Call(x, blind_mask(sizes)),
+    }
+    if sizes.batch > 1:
+        made["padded_alone"] = Call(x[-1:], padding[-1:])
+    if contract.causal:
+        made["causal_padded"] = Call(x, padding, is_causal=True)
+    return made

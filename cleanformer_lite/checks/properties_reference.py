@@ -1,0 +1,82 @@
+"""Properties that need the projections: the scale of the scores, and equality in full."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.probes import LARGE
+from cleanformer_lite.checks.reading import Projections
+from cleanformer_lite.checks.report import Counterexample
+from cleanformer_lite.checks.specimens import Attention
+from cleanformer_lite.checks.view import View, close, unequal
+
+
+def score_scale(view: View, label: str) -> Counterexample | None:
+    """The scores are query times key over the root of D."""
+    weights = view.weights("large", "plain")
+    seen = weights > 1e-35  # smaller ones have lost their digits
+    best = weights.argmax(dim=-1, keepdim=True)
+    yours = against(weights.clamp_min(1e-35).log(), best)[seen]
+    for reading in view.readings:
+        target = against(scores(reading, view.calls["large"]["plain"].x), best)[seen]
+        slope = float((yours * target).sum() / (target * target).sum())
+        if slope > 0.01 and close(yours / slope, target):
+            if abs(slope - 1) < 1e-2:
+                return None
+            inputs = view.inputs("large", "plain")
+            what = "the scores, as a multiple of query @ key / sqrt(D)"
+            return Counterexample(inputs, f"{slope:.4g}", "1", what)
+    return None
+
+
+def against(values: Tensor, best: Tensor) -> Tensor:
+    """Count every row from one of its own values: a softmax knows no other zero."""
+    return values - values.gather(-1, best)
+
+
+def scores(reading: Projections, x: Tensor) -> Tensor:
+    """Compute the scores head by head, from the projections."""
+    rows = LARGE.head_dim
+    maps = []
+    for head in range(LARGE.num_heads):
+        chosen = slice(head * rows, (head + 1) * rows)
+        query = x @ reading.query[chosen].t() + reading.query_bias[chosen]
+        key = x @ reading.key[chosen].t() + reading.key_bias[chosen]
+        maps.append(query @ key.transpose(-2, -1) / math.sqrt(rows))
+    return torch.stack(maps, dim=1)
+
+
+def equal_to_torch(view: View, label: str) -> Counterexample | None:
+    """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
+    # Where the projections cannot be read there is nothing to compare: the others have to do.
+    found = None
+    for reading in view.readings:
+        if reading.out is None or reading.is_tied:
+            continue
+        right = Attention(reading, LARGE.num_heads)
+        found = first_gap(view, right)
+        if found is None:
+            return None
+    if found is None and view.readings:
+        missing = "output" if view.readings[0].out is None else "value"
+        return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
+    return found
+
+
+def first_gap(view: View, right: Attention) -> Counterexample | None:
+    """Return the first call in which an answer and a behaviour differ."""
+    for name, call in view.calls["large"].items():
+        output, weights = right(call.x.clone(), call.attn_mask, call.is_causal)
+        yours = view.output("large", name)
+        if name == "blind":  # who sees nothing may get zero or the bias
+            yours, output = yours[:, 1:], output[:, 1:]
+        what = f"output of the call {name!r}"
+        found = unequal(view, "large", name, yours, output, what)
+        if found is None and view.contract.weights:
+            yours = view.weights("large", name)
+            what = f"weights of the call {name!r}"
+            found = unequal(view, "large", name, yours, weights, what)
+        if found:
+            return found
+    return None

@@ -1,0 +1,88 @@
+"""Known mistakes with masks: text alone."""
+
+from cleanformer_lite.checks.species_weights import Row
+
+ROWS: tuple[Row, ...] = (
+    (
+        "mask_after_softmax",
+        "huggingface/pytorch-image-models#2236",
+        "weights are set to zero after the softmax has shared them out",
+        "rows with a mask sum to less than 1",
+        "Add up a row that has a mask.",
+        "Who gets the share that you took away?",
+        "Fill the scores before the softmax: `scores.masked_fill(~attn_mask, low)`.",
+    ),
+    (
+        "mask_multiplied",
+        "georg-wolflein/good-features#1",
+        "scores are multiplied by the mask, and the exponential of 0 is 1",
+        "masked keys keep some weight",
+        "Look at the weight of a masked key.",
+        "What does the softmax make of a score of 0?",
+        "`scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)`.",
+    ),
+    (
+        "mask_inverted",
+        "lucidrains/x-transformers#160",
+        "True is read as 'blocked'; here it means 'may attend'",
+        "it attends to nothing but padding",
+        "Mask one of two keys. Which one gets the weight?",
+        "`masked_fill` fills where its mask is True. What is True in yours?",
+        "`scores.masked_fill(~attn_mask, low)`, with the `~`.",
+    ),
+    (
+        "mask_on_queries",
+        "",
+        "the mask blocks rows, the queries, instead of columns, the keys",
+        "padded keys keep their weight, and the rows of padding are strange",
+        "Change a padded token. Which outputs move?",
+        "Along which axis of `(N, H, L, S)` does your padding mask run?",
+        "A padding mask is `(N, 1, 1, S)`: it blocks columns.",
+    ),
+    (
+        "mask_repeat_order",
+        "ArrowLuo/CLIP4Clip#22",
+        "masks are repeated sample by sample where it has to be head by head",
+        "right with one sample; in a batch heads use another sample's mask",
+        "Compare a sample alone with the same sample in a batch of unequal lengths.",
+        "Write down the order of `repeat` for two samples and two heads.",
+        "`repeat_interleave(num_heads, dim=0)`, or let `(N, 1, 1, S)` broadcast.",
+    ),
+    (
+        "nan_rows",
+        "pytorch/pytorch#41508",
+        "a row in which all scores are minus infinity",
+        "not-a-number in its output or gradients, and after a step everywhere",
+        "Let one query attend to nothing, and look at its weights and gradients.",
+        "What is 0 divided by 0? What is the softmax of a row of minus infinities?",
+        "Fill with `torch.finfo(scores.dtype).min`, and after the softmax "
+        "`masked_fill(~attn_mask, 0.0)`.",
+    ),
+    (
+        "mean_rows",
+        "",
+        "a row in which all scores are the same large negative number",
+        "a query that may attend to nothing attends to everything alike",
+        "Let one query attend to nothing, and look at its weights.",
+        "The softmax of equal numbers is 1 / S each, however small they are.",
+        "After the softmax: `weights.masked_fill(~attn_mask, 0.0)`.",
+    ),
+    (
+        "causal_mask_shifted",
+        "keras-team/keras#23038",
+        "the causal mask is off by one, flipped, or dropped when something else is set",
+        "the loss is too good, or a token does not see itself",
+        "Print the map of three tokens under `is_causal=True`. Where are the zeros?",
+        "Is the diagonal allowed? What happens to `is_causal` when there is a mask too?",
+        "`torch.ones(L, L, dtype=torch.bool).tril()`, and `attn_mask & causal` if there are both.",
+    ),
+    (
+        "half_overflow",
+        "NVIDIA/apex#1052",
+        "a fill such as -1e9 does not fit in `float16`",
+        "it raises in half precision",
+        "Try `torch.finfo(torch.float16).min`.",
+        "Look at the number that you fill in.",
+        "`torch.finfo(scores.dtype).min` fits the scores, whatever their dtype.",
+    ),
+)

@@ -1,0 +1,78 @@
+"""Known mistakes in what a module keeps and changes: text alone."""
+
+Row = tuple[str, str, str, str, str, str, str]
+
+ROWS: tuple[Row, ...] = (
+    (
+        "built_in_forward",
+        "graykode/nlp-tutorial#29",
+        "layers are made inside `forward`, anew in every call",
+        "two calls disagree, and what the optimizer changes is never used again",
+        "Call the module twice with the same input.",
+        "Look for a layer that is created in `forward`.",
+        "Create it in `__init__`, in an `nn.ModuleList`; `forward` only calls it.",
+    ),
+    (
+        "plain_list",
+        "pytorch/pytorch#666",
+        "layers are kept in a Python list, where `nn.Module` does not look",
+        "they never train, are not saved, and `.to(device)` leaves them behind",
+        "Count `list(module.parameters())`.",
+        "Look at the attribute that holds your heads. Is it a `list`?",
+        "`self.heads = nn.ModuleList(...)` instead of `[...]`.",
+    ),
+    (
+        "shared_layer",
+        "zalandoresearch/pytorch-vq-vae#2",
+        "`[layer] * n` is one layer n times",
+        "all heads have the same weights, and stay the same",
+        "Print the maps of two heads.",
+        "Look at how the list of heads is made. How often is a layer created?",
+        "`nn.ModuleList(make_head() for _ in range(num_heads))`.",
+    ),
+    (
+        "split_before_projection",
+        "pbloem/former#13",
+        "the input is cut into parts first, and each part is projected by itself",
+        "it learns with less capacity: a head sees its part of the input alone",
+        "Change one input feature. How many heads notice?",
+        "Compare the order of `view` and `nn.Linear` in your code.",
+        "Project with `nn.Linear(embed_dim, embed_dim)`, and split the result.",
+    ),
+    (
+        "value_uses_key",
+        "yflyzhang/AnnotatedTransformer#1",
+        "the values are made by the key's projection",
+        "it runs and learns; one projection never gets a gradient",
+        "Which of your weights have a gradient after `backward()`?",
+        "Read the line that makes `value`, letter by letter.",
+        "Use the value's own projection there.",
+    ),
+    (
+        "no_output_projection",
+        "Kyubyong/transformer#117",
+        "the heads are concatenated, and nothing mixes them",
+        "it runs; each output feature comes from one head alone",
+        "Count your weight matrices. The paper has four.",
+        "Look at what happens after the heads are side by side.",
+        "`return self.out_proj(merged)`, with `out_proj = nn.Linear(embed_dim, embed_dim)`.",
+    ),
+    (
+        "dropout_in_eval",
+        "huggingface/pytorch-image-models#1978",
+        "dropout is left on in evaluation mode",
+        "two calls in `eval()` disagree",
+        "Call the module twice after `module.eval()`, with `dropout=0.5`.",
+        "A function does not know whether your module is training. Which of yours drops weights?",
+        "`F.dropout(weights, p, self.training)`; for SDPA `dropout_p=p if self.training else 0.0`.",
+    ),
+    (
+        "input_changed_in_place",
+        "",
+        "an operation with a trailing underscore, `+=` or `/=` works on the caller's tensor",
+        "the caller's input is another one after the call",
+        "Print your input before and after.",
+        "Look for `mul_`, `+=`, `/=` or an assignment to `x[...]`.",
+        "Write `x = x * 2` instead of `x *= 2`: that makes a new tensor.",
+    ),
+)

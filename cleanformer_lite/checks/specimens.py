@@ -1,0 +1,200 @@
+"""Deliberate bugs: a right attention in steps, and mistakes that replace one step each.
+
+SPECIMENS, wrong on purpose. They work on given projections, so that a mistake can be run with the
+weights of somebody's answer.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cleanformer_lite.checks.reading import Projections
+
+
+class Attention:
+    """The right attention; every specimen inherits all steps but one from it.
+
+    Shapes: x `(N, L, E)` -> output `(N, L, E)`, weights `(N, H, L, L)`.
+    """
+
+    # What a query that may attend to nothing gets: "zero", "nan", or the "mean" of everything.
+    fill = "zero"
+
+    def __init__(self, projections: Projections, num_heads: int, dropout: float = 0.0) -> None:
+        self.projections = projections
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.training = False
+
+    def __call__(
+        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        query, key, value = (self.split(projected) for projected in self.project(x))
+        scores = self.scores(query, key)
+        weights = self.weigh(scores, self.allowed(scores, attn_mask, is_causal))
+        mixed = self.merge(self.mix(self.drop(weights), value))
+        return self.out(mixed), weights
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        p = self.projections
+        query = F.linear(x, p.query, p.query_bias)
+        return query, F.linear(x, p.key, p.key_bias), F.linear(x, p.value, p.value_bias)
+
+    def split(self, x: Tensor) -> Tensor:
+        # (N, L, E) -> (N, L, H, D) -> (N, H, L, D)
+        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / math.sqrt(query.shape[-1])
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        return query @ key.transpose(-2, -1) * self.scale(query)
+
+    def causal(self, length: int) -> Tensor:
+        return torch.ones(length, length, dtype=torch.bool).tril()
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        if not is_causal:
+            return attn_mask
+        causal = self.causal(scores.shape[-1])
+        return causal if attn_mask is None else attn_mask & causal
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores, dim=-1)
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        if allowed is None:
+            return self.softmax(scores)
+        low = -math.inf if self.fill == "nan" else torch.finfo(scores.dtype).min
+        weights = self.softmax(scores.masked_fill(~allowed, low))
+        return weights.masked_fill(~allowed, 0.0) if self.fill == "zero" else weights
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return F.dropout(weights, self.dropout, self.training)
+
+    def mix(self, weights: Tensor, value: Tensor) -> Tensor:
+        return weights @ value
+
+    def merge(self, x: Tensor) -> Tensor:
+        # (N, H, L, D) -> (N, L, H, D) -> (N, L, E)
+        return x.transpose(1, 2).flatten(2)
+
+    def out(self, x: Tensor) -> Tensor:
+        p = self.projections
+        return x if p.out is None else F.linear(x, p.out, p.out_bias)
+
+
+class SplitWithoutTranspose(Attention):
+    """SPECIMEN: reshapes straight to `(N, H, L, D)`, so that heads get other tokens' features."""
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], self.num_heads, x.shape[1], -1)
+
+
+class SplitAndMergeWithoutTranspose(SplitWithoutTranspose):
+    """SPECIMEN: the same on the way back, which puts the numbers where they came from."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], x.shape[2], -1)
+
+
+class MergeWithoutTranspose(Attention):
+    """SPECIMEN: reshapes `(N, H, L, D)` straight to `(N, L, E)`."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], x.shape[2], -1)
+
+
+class MergeMixesBatch(Attention):
+    """SPECIMEN: takes the joint axis of samples and heads for heads and samples."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        batch, heads, length, _ = x.shape
+        return x.reshape(heads, batch, length, -1).permute(1, 2, 0, 3).flatten(2)
+
+
+class MergeMixesBatchAndTokens(Attention):
+    """SPECIMEN: the same, and then the permutation that would have been right for `(N, H)`."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        batch, heads, length, _ = x.shape
+        mixed = x.reshape(heads, batch, length, -1).permute(0, 2, 1, 3)
+        return mixed.reshape(batch, length, -1)
+
+
+class BatchFirstForgotten(Attention):
+    """SPECIMEN: takes `(N, L, E)` for `(L, N, E)`, so that samples attend to each other."""
+
+    def __call__(
+        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        output, weights = super().__call__(x.transpose(0, 1), attn_mask, is_causal)
+        return output.transpose(0, 1), weights
+
+
+class ScaledByEmbedDim(Attention):
+    """SPECIMEN: divides by the root of E where D belongs."""
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / math.sqrt(query.shape[-1] * self.num_heads)
+
+
+class ScaleInverted(Attention):
+    """SPECIMEN: multiplies by the root of D."""
+
+    def scale(self, query: Tensor) -> float:
+        return math.sqrt(query.shape[-1])
+
+
+class ScaleMissing(Attention):
+    """SPECIMEN: does not scale."""
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0
+
+
+class SoftmaxOverQueries(Attention):
+    """SPECIMEN: columns add up to one instead of rows."""
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores, dim=-2)
+
+
+class EinsumAxesSwapped(Attention):
+    """SPECIMEN: mixes the values by columns of the map: `nhsl,nhsd->nhld`."""
+
+    def mix(self, weights: Tensor, value: Tensor) -> Tensor:
+        return weights.transpose(-2, -1) @ value
+
+
+class ValueUsesKey(Attention):
+    """SPECIMEN: the values are the keys."""
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, _ = super().project(x)
+        return query, key, key
+
+
+class NoOutputProjection(Attention):
+    """SPECIMEN: concatenates the heads and stops."""
+
+    def out(self, x: Tensor) -> Tensor:
+        return x
+
+
+class DropoutInEval(Attention):
+    """SPECIMEN: drops weights in evaluation mode too."""
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return F.dropout(weights, self.dropout, training=True)
+
+
+class InputChangedInPlace(Attention):
+    """SPECIMEN: works on the caller's tensor."""
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        projected = super().project(x.clone())
+        x.mul_(0.5)
+        return projected

@@ -1,0 +1,1 @@
+"""Running other people's answers safely, one or a thousand."""

@@ -1,0 +1,83 @@
+// A grid of heads to pick from, switch off and sharpen, and what one token reads in each.
+// A weight to the power 1/T, shared out again, is the softmax of the scores divided by T.
+const share = (logs, temperature) => {
+  const powers = logs.map((log) => (log == null ? 0 : Math.exp(log / temperature)));
+  const total = powers.reduce((a, b) => a + b, 0);
+  return total ? powers.map((power) => power / total) : powers;
+};
+const mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
+const percent = (share) => (100 * share).toFixed(1) + " %";
+
+// One dot for each weight, ink by its alpha; the style sheet turns it round in the dark.
+const thumbnail = (weights) => {
+  const canvas = make("canvas", { width: weights[0].length, height: weights.length, "aria-hidden": "true" });
+  const ink = canvas.getContext("2d"), dots = ink.createImageData(canvas.width, canvas.height);
+  weights.flat().forEach((weight, i) => (dots.data[4 * i + 3] = Math.round(255 * weight)));
+  ink.putImageData(dots, 0, 0);
+  return canvas;
+};
+
+export default {
+  render({ model, el }) {
+    const heads = () => model.get("logs").map((head) => head.map((row) => share(row, model.get("temperature"))));
+    const isOn = (head) => !model.get("off").includes(head);
+    const flip = (head) => put(model, "off", isOn(head) ? [...model.get("off"), head].sort((a, b) => a - b) : model.get("off").filter((other) => other !== head));
+    const grid = make("div", { class: "heads", role: "group", "aria-label": "Heads: arrow keys move, Enter picks, a box switches one off" });
+    const words = make("div", { class: "wide words", role: "group", "aria-label": "Tokens that ask: arrow keys move" });
+    const reads = make("div", { class: "wide", role: "region", "aria-label": "What the token reads", tabindex: 0 });
+    const says = make("p", { class: "says", "aria-live": "polite" });
+    const headStop = arrows(grid), wordStop = arrows(words);
+
+    const drawGrid = (all) => {
+      redraw(grid, ...all.map((weights, head) => make("div", { class: "head" + (isOn(head) ? "" : " off") },
+        make("button", { "data-key": "head" + head, "aria-pressed": String(head === model.get("head")), "aria-label": `head ${head}`, onclick: () => put(model, "head", head) }, thumbnail(weights), `head ${head}`),
+        make("label", {}, make("input", { type: "checkbox", "data-box": head, "aria-label": `head ${head} on`, onchange: () => flip(head) }), "on"))));
+      grid.querySelectorAll("input").forEach((box, head) => (box.checked = isOn(head)));
+      headStop();
+    };
+    const pickWord = (word) => model.get("word") !== word && put(model, "word", word);
+    const drawWords = () => {
+      redraw(words, ...model.get("tokens").map((token, word) => make("button", { "data-key": "word" + word, "aria-pressed": String(word === model.get("word")), onclick: () => pickWord(word), onfocus: () => pickWord(word), onmouseenter: () => pickWord(word) }, token)));
+      wordStop();
+    };
+    const bar = (value, digits) => make("td", { "data-share": value.toFixed(7) }, make("span", { class: "bar", style: `--share: ${value}` }), " " + percent(value));
+    const drawReads = (all) => {
+      const word = model.get("word"), head = model.get("head"), keys = model.get("key_tokens");
+      const on = all.filter((_, i) => isOn(i)), row = all[head][word];
+      const average = on.length ? mean(on.map((weights) => weights[word])) : null;
+      reads.replaceChildren(make("table", {}, make("caption", {}, `What “${model.get("tokens")[word]}” reads`),
+        make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "token"), make("th", { scope: "col" }, `head ${head}`), average && make("th", { scope: "col" }, `mean of ${on.length} on`))),
+        make("tbody", {}, ...keys.map((key, i) => make("tr", {}, make("th", { scope: "row" }, key), bar(row[i]), average && bar(average[i]))))));
+      const best = row.map((value, i) => [value, keys[i]]).sort((a, b) => b[0] - a[0]).slice(0, 3).filter(([value]) => value > 0);
+      says.textContent = `Head ${head}, temperature ${model.get("temperature").toFixed(1)}: “${model.get("tokens")[word]}” reads ` +
+        (best.length ? best.map(([value, key]) => `“${key}” ${percent(value)}`).join(", ") : "nothing, all is masked") + `. ${on.length} of ${all.length} heads are on.`;
+    };
+    const drawAll = () => {
+      const all = heads();
+      drawGrid(all);
+      drawWords();
+      drawReads(all);
+    };
+    // Drawn again, a box would lose the focus: the heads' looks change, the boxes stay.
+    const switched = () => {
+      grid.querySelectorAll(".head").forEach((node, head) => {
+        node.classList.toggle("off", !isOn(head));
+        node.querySelector("input").checked = isOn(head);
+      });
+      drawReads(heads());
+    };
+    const mark = (group, at) => [...group.querySelectorAll("[data-key]")].forEach((node, i) => node.setAttribute("aria-pressed", String(i === at)));
+    const moved = () => {
+      mark(grid, model.get("head"));
+      mark(words, model.get("word"));
+      drawReads(heads());
+    };
+    el.classList.add("viewer");
+    el.append(grid, slider("Temperature", model, "temperature", { min: 0.2, max: 4, step: 0.1 }, (value) => value.toFixed(1)),
+      make("p", {}, "Point at a token, tap it, or move with the arrow keys:"), words, says, reads);
+    drawAll();
+    for (const trait of ["logs", "tokens", "key_tokens", "temperature"]) model.on("change:" + trait, drawAll);
+    for (const trait of ["head", "word"]) model.on("change:" + trait, moved);
+    model.on("change:off", switched);
+  },
+};

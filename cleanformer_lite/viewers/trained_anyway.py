@@ -1,0 +1,90 @@
+"""Loss curves of right and broken modules, recorded: guess which are broken, then reveal."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from cleanformer_lite.viewers.mount import Viewer, script_of, table
+
+RECORDED = Path(__file__).with_suffix(".json")
+WHAT = {
+    "split_heads": "The split module of this book.",
+    "looped_heads": "The loop of this book, heads in a ModuleList.",
+    "built_in_forward": "Every call makes new heads.",
+    "plain_list": "The heads are in a Python list, and never trained.",
+    "shared_layer": "One head, listed four times.",
+    "split_without_transpose": "A bare view in place of view and transpose: places mix.",
+    "merge_without_transpose": "Heads are merged in memory order: places mix.",
+    "softmax_over_queries": "Softmax runs over the queries: rows do not sum to 1.",
+    "scaled_by_embed_dim": "Divided by the square root of E, not of D.",
+    "mask_after_softmax": "Masked weights become 0 after softmax: rows sum to less than 1.",
+    "value_uses_key": "The key projection makes the values too.",
+    "causal_mask_shifted": "The mask is off by one: each place sees the next.",
+}
+
+
+class TrainedAnyway(Viewer):
+    """Curves without names, until they are revealed.
+
+    Traits: `runs`, for each module its name, whether it is broken, what is wrong, and for each task
+        its losses and its accuracy, 0 to 1; `every`, the steps from one loss to the next;
+        `setting`, what it was recorded on; `task`; `guesses`, the numbers of the runs held to be
+        broken; `revealed`.
+
+    Raises: ValueError for a task or a run that is not there.
+    """
+
+    _esm = script_of("trained_anyway")
+    title = "Which of these are broken?"
+    shown = ("runs", "every", "setting", "task", "guesses", "revealed")
+    runs = traitlets.List().tag(sync=True)
+    every = traitlets.Int().tag(sync=True)
+    setting = traitlets.Unicode().tag(sync=True)
+    task = traitlets.Unicode().tag(sync=True)
+    guesses = traitlets.List(traitlets.Int()).tag(sync=True)
+    revealed = traitlets.Bool(False).tag(sync=True)
+
+    @traitlets.validate("task")
+    def _check_task(self, proposal: dict[str, Any]) -> str:
+        tasks = list(self.runs[0]["tasks"])
+        if proposal["value"] not in tasks:
+            raise ValueError(f"wanted one of the tasks {tasks}, got {proposal['value']!r}")
+        return str(proposal["value"])
+
+    @traitlets.validate("guesses")
+    def _check_guesses(self, proposal: dict[str, Any]) -> list[int]:
+        guesses: list[int] = proposal["value"]
+        if not all(0 <= guess < len(self.runs) for guess in guesses):
+            raise ValueError(f"wanted runs from 0 to {len(self.runs) - 1}, got {guesses}")
+        return guesses
+
+    def static(self) -> str:
+        rows = [
+            [
+                run["name"].replace("_", " "),
+                "broken" if run["broken"] else "right",
+                *(f"{result['losses'][-1]:.2f}" for result in run["tasks"].values()),
+            ]
+            for run in self.runs
+        ]
+        columns = ["module", "", *(f"last loss, {task}" for task in self.runs[0]["tasks"])]
+        return table(f"Did it train anyway? {self.setting}", columns, rows)
+
+
+def guess_the_broken() -> TrainedAnyway:
+    """Show recorded loss curves of right and broken modules, in an order that gives nothing away.
+
+    Source: recorded by tools/record_losses.py.
+    """
+    recorded = json.loads(RECORDED.read_text(encoding="utf8"))
+    runs = [{**run, "what": WHAT[run["name"]]} for run in recorded["runs"]]
+    runs.sort(key=lambda run: hashlib.sha256(run["name"].encode()).hexdigest())
+    return TrainedAnyway(
+        runs=runs,
+        every=recorded["every"],
+        setting=recorded["setting"],
+        task=next(iter(recorded["tasks"])),
+    )

@@ -1,0 +1,84 @@
+"""What a reader does with the built book: find, turn pages, copy, run, switch to dark."""
+
+import pytest
+
+from tests.book.conftest import CHAPTERS, ROOT, Open
+
+every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+def test_search_finds_a_word_of_the_book(open_page: Open) -> None:
+    page = open_page("search.html?q=softmax").page
+    page.wait_for_selector("#search-results li")
+    found = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
+    assert any("01_single_head.html" in address for address in found)
+
+
+def test_search_opens_from_the_side_bar(open_page: Open) -> None:
+    page = open_page("book/notation.html").page
+    page.locator(".search-button-field:visible").click()
+    page.keyboard.type("softmax")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=softmax")
+
+
+def test_the_first_file_leads_to_the_first_page(open_page: Open) -> None:
+    page = open_page("index.html").page
+    page.wait_for_url("**/book/index.html")
+
+
+def test_next_leads_through_the_book_and_previous_back(open_page: Open) -> None:
+    page = open_page("book/index.html").page
+    turned = []
+    while (onward := page.locator("a.right-next")).count():
+        onward.click()
+        turned.append(page.url.rsplit("/", 1)[1].removesuffix(".html"))
+    assert turned == ["notation", *CHAPTERS, "references"]
+    page.locator("a.left-prev").click()
+    assert page.url.endswith(f"{CHAPTERS[-1]}.html")
+
+
+@every_chapter
+def test_its_colab_button_opens_its_notebook(look_at: Open, chapter: str) -> None:
+    link = look_at(f"book/{chapter}.html").page.locator("a[href*='colab.research.google.com']")
+    address = link.get_attribute("href")
+    assert address.endswith(f"/blob/main/book/{chapter}.ipynb")
+    assert (ROOT / "book" / f"{chapter}.ipynb").exists()
+
+
+@every_chapter
+def test_its_code_has_copy_buttons(open_page: Open, chapter: str) -> None:
+    page = open_page(f"book/{chapter}.html").page
+    cells = page.locator("div.cell_input").count()
+    assert cells > 0
+    assert page.locator("div.cell_input button.copybtn").count() == cells
+
+
+def test_the_icons_are_drawn(look_at: Open) -> None:
+    page = look_at(f"book/{CHAPTERS[0]}.html").page
+    drawn = page.eval_on_selector_all(
+        "[class*='fa-']",
+        """all => all.filter(icon => icon.checkVisibility())
+            .map(icon => [icon.className, getComputedStyle(icon).maskImage])""",
+    )
+    assert drawn
+    assert [name for name, mask in drawn if not mask.startswith('url("data:image/svg')] == []
+
+
+def test_the_switch_turns_to_dark_and_back(open_page: Open) -> None:
+    page = open_page("book/notation.html").page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    seen = set()
+    for _ in range(3):  # auto, light, dark
+        page.locator(".theme-switch-button:visible").click()
+        page.wait_for_timeout(100)
+        seen.add(page.evaluate(ground))
+    assert light in seen
+    assert len(seen) == 2
+
+
+def test_formulas_are_mathml(look_at: Open) -> None:
+    page = look_at("book/01_single_head.html").page
+    assert page.locator("math").count() > 0
+    assert page.locator("math msqrt, math msub, math mi").first.bounding_box()["height"] > 5

@@ -1,0 +1,188 @@
+"""The species a second time, in another style: one fused layer, and `einsum`. Wrong on purpose."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+SOURCE = """
+class Answer(nn.Module):
+    def __init__(self, embed_dim, num_heads, dropout=0.0):
+        super().__init__()
+        self.proj = nn.Linear(embed_dim, embed_dim)
+        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+        self.h, self.d, self.p = num_heads, embed_dim // num_heads, dropout
+
+    def forward(self, x, attn_mask=None, is_causal=False):
+        n, l, e = x.shape
+        q, k, v = self.qkv(x).view(n, l, 3, self.h, self.d).permute(2, 0, 3, 1, 4)
+        scores = torch.einsum("nhld,nhsd->nhls", q, k) / math.sqrt(self.d)
+        causal = torch.ones(l, l, dtype=torch.bool).tril()
+        allowed = torch.ones(l, l, dtype=torch.bool)
+        if attn_mask is not None:
+            allowed = allowed & attn_mask
+        if is_causal:
+            allowed = allowed & causal
+        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(dim=-1).masked_fill(~allowed, 0.0)
+        dropped = F.dropout(weights, self.p, self.training)
+        mixed = torch.einsum("nhls,nhsd->nlhd", dropped, v).reshape(n, l, e)
+        return self.proj(mixed), weights
+"""
+SPLIT = "q, k, v = self.qkv(x).view(n, l, 3, self.h, self.d).permute(2, 0, 3, 1, 4)"
+FILL = "scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)"
+WEIGHTS = "weights = scores.softmax(dim=-1).masked_fill(~allowed, 0.0)"
+MIX = 'mixed = torch.einsum("nhls,nhsd->nlhd", dropped, v).reshape(n, l, e)'
+WITH_MASK = "allowed = allowed & attn_mask"
+INIT = "self.qkv = nn.Linear(embed_dim, 3 * embed_dim)"
+MAKE = "qkv = nn.Linear(e, 3 * e).train(self.training)"
+HEADS = "q, k, v = (p.view(n, l, self.h, self.d).transpose(1, 2) for p in {}(x).chunk(3, -1))"
+
+SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
+    "split_without_transpose": (
+        ((SPLIT, "q, k, v = (p.reshape(n, self.h, l, self.d) for p in self.qkv(x).chunk(3, -1))"),),
+    ),
+    "merge_without_transpose": (((MIX, MIX.replace("nlhd", "nhld")),),),
+    "merge_mixes_batch": (
+        (
+            (
+                MIX,
+                'm = torch.einsum("nhls,nhsd->nhld", dropped, v).reshape(self.h, n, l, self.d)\n'
+                '        mixed = torch.einsum("hnld->nlhd", m).reshape(n, l, e)',
+            ),
+        ),
+    ),
+    "softmax_over_queries": (((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=-2")),),),
+    "scaled_by_embed_dim": ((("math.sqrt(self.d)", "math.sqrt(e)"),),),
+    "scale_inverted": ((("/ math.sqrt(self.d)", "* math.sqrt(self.d)"),),),
+    "scale_missing": (((" / math.sqrt(self.d)", ""),),),
+    "mask_after_softmax": (((FILL, "pass"),),),
+    "mask_multiplied": (
+        ((FILL, "scores = scores * allowed"), (WEIGHTS, "weights = scores.softmax(dim=-1)")),
+    ),
+    "mask_inverted": (
+        ((WITH_MASK, "allowed = allowed & ~attn_mask"),),
+        (
+            (WITH_MASK, "allowed = allowed & ~attn_mask"),
+            (FILL, "scores = scores.masked_fill(~allowed, -math.inf)"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+    ),
+    "mask_on_queries": (
+        ((WITH_MASK, "allowed = allowed & attn_mask.mT"),),
+        (
+            (WITH_MASK, "allowed = allowed & attn_mask.mT"),
+            (FILL, "scores = scores + (~allowed).float() * -1e9"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+    ),
+    "mask_repeat_order": (
+        (
+            (
+                WITH_MASK,
+                "rows = attn_mask.expand(n, attn_mask.shape[1] if attn_mask.dim() > 3 else 1, l, l)"
+                "\n            if rows.shape[1] == 1:"
+                "\n                rows = rows[:, 0].repeat(self.h, 1, 1).view(n, self.h, l, l)"
+                "\n            allowed = allowed & rows",
+            ),
+        ),
+    ),
+    "nan_rows": (
+        (
+            (FILL, "scores = scores.masked_fill(~allowed, -math.inf)"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+    ),
+    "mean_rows": (
+        (
+            (FILL, "scores = scores + (~allowed).float() * -1e9"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+    ),
+    "batch_first_forgotten": (
+        (
+            ("n, l, e = x.shape", "x = x.transpose(0, 1)\n        n, l, e = x.shape"),
+            ("self.proj(mixed)", "self.proj(mixed).transpose(0, 1)"),
+        ),
+    ),
+    "value_uses_key": (((SPLIT, SPLIT + "\n        v = k"),),),
+    "no_output_projection": (
+        (
+            ("self.proj(mixed)", "mixed"),
+            ("self.proj = nn.Linear(embed_dim, embed_dim)", "pass"),
+        ),
+    ),
+    "einsum_axes_swapped": (((MIX, MIX.replace("nhls,", "nhsl,")),),),
+    "causal_mask_shifted": (
+        ((".tril()", ".tril(-1)"),),
+        ((".tril()", ".tril(1)"),),
+        ((".tril()", ".triu()"),),
+        (("if is_causal:", "if is_causal and attn_mask is None:"),),
+        (("if is_causal:", "if False:"),),
+    ),
+    "dropout_in_eval": ((("self.p, self.training", "self.p"),),),
+    "input_changed_in_place": ((("n, l, e = x.shape", "n, l, e = x.shape\n        x += 0.5"),),),
+    "built_in_forward": (
+        (
+            (INIT, "pass"),
+            (SPLIT, MAKE + "\n        " + HEADS.format("qkv")),
+        ),
+    ),
+    "plain_list": (
+        (
+            (INIT, "self.layers = [nn.Linear(embed_dim, 3 * embed_dim)]"),
+            (SPLIT, HEADS.format("self.layers[0]")),
+        ),
+    ),
+    "shared_layer": (
+        (
+            (INIT, "self.qkv = nn.Linear(embed_dim, 3 * (embed_dim // num_heads))"),
+            (
+                SPLIT,
+                "q, k, v = torch.stack([self.qkv(x)] * self.h, 1).chunk(3, -1)",
+            ),
+        ),
+    ),
+    "split_before_projection": (
+        (
+            (INIT, "self.qkv = nn.Linear(embed_dim // num_heads, 3 * (embed_dim // num_heads))"),
+            (
+                SPLIT,
+                "q, k, v = self.qkv(x.view(n, l, self.h, self.d).transpose(1, 2)).chunk(3, -1)",
+            ),
+        ),
+        (
+            (
+                INIT,
+                "self.qkv = nn.Parameter(torch.randn(3, num_heads, self_d, self_d))".replace(
+                    "self_d", "embed_dim // num_heads"
+                ),
+            ),
+            (
+                SPLIT,
+                'q, k, v = torch.einsum("nlhd,phcd->pnhlc", x.view(n, l, -1, self.d), self.qkv)',
+            ),
+        ),
+    ),
+    "view_not_contiguous": (
+        (
+            (
+                MIX,
+                'mixed = torch.einsum("nhls,nhsd->nhld", dropped, v).transpose(1, 2).view(n, l, e)',
+            ),
+        ),
+    ),
+}
+
+
+def answer(*swaps: tuple[str, str]) -> type[nn.Module]:
+    """Make the module with some of its lines exchanged."""
+    source = SOURCE
+    for old, new in swaps:
+        assert old in source, old
+        source = source.replace(old, new)
+    names = {"nn": nn, "F": F, "torch": torch, "math": math}
+    exec(source, names)
+    made: type[nn.Module] = names["Answer"]  # type: ignore[assignment]
+    return made

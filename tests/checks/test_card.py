@@ -1,0 +1,82 @@
+"""The card: eight lines, the text twin of the picture, and nothing of the answer unescaped."""
+
+from cleanformer_lite.checks import EXERCISES, SPECIES, Report, check
+from cleanformer_lite.checks.matrix import specimen_classes
+from cleanformer_lite.checks.report import Counterexample
+
+EVIL = "<script>alert(1)</script>"
+
+
+def failed(**changes: object) -> Report:
+    facts = {"failed": ("runs",), "counterexample": Counterexample("x", "[1, 2]", "[3, -4]")}
+    return Report("split_heads.merge", "failed", 0, 2, **{**facts, **changes})  # type: ignore[arg-type]
+
+
+def test_a_mistake_takes_eight_lines_at_most() -> None:
+    for species, modules in specimen_classes().items():
+        text = str(check("split_heads.module", modules[0]))
+        assert len(text.splitlines()) <= 8
+        assert f"Known mistake {species}" in text
+        assert "hint('split_heads.module')" in text
+
+
+def test_yours_stands_beside_the_target() -> None:
+    text = str(check("split_heads.merge", lambda x: x.reshape(len(x), x.shape[2], -1)))
+    assert "tried: x = [[[[1], [2]], [[3], [4]]]]" in text
+    assert "yours: [[[1, 2], [3, 4]]]" in text
+    assert "target: [[[1, 3], [2, 4]]]" in text
+    assert SPECIES["merge_without_transpose"].thread in text
+
+
+def test_words_of_an_answer_are_escaped() -> None:
+    case = Counterexample(EVIL, EVIL, EVIL, EVIL)
+    page = failed(counterexample=case, message=EVIL)._repr_html_()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+    def raises(x: object) -> None:
+        raise ValueError(EVIL)
+
+    assert "<script" not in check("split_heads.merge", raises)._repr_html_()
+
+
+def test_the_picture_has_a_bar_for_each_number_and_a_text() -> None:
+    page = failed()._repr_html_()
+    assert page.count("<rect") == 4
+    assert "<title>yours hatched: [1.0, 2.0]; target filled: [3.0, -4.0]</title>" in page
+    assert "currentColor" in page
+    assert "#fff" not in page.lower()
+
+
+def test_words_and_unequal_numbers_have_no_picture() -> None:
+    for yours in ("TypeError: 3", "[1]", "a tensor of shape (1, 2)", "nan", ""):
+        page = failed(counterexample=Counterexample("x", yours, "[3, -4]"))._repr_html_()
+        assert "<svg" not in page
+
+
+def test_two_candidates_and_none_are_said_honestly() -> None:
+    both = failed(species=("softmax_over_queries", "einsum_axes_swapped"))
+    assert "Two or more known mistakes" in str(both)
+    assert "no mistake that we know" in str(failed())
+    assert "no mistake" not in str(failed(message="wanted a class"))
+
+
+def test_links_lead_to_threads() -> None:
+    page = failed(species=("nan_rows",))._repr_html_()
+    assert '<a href="https://github.com/pytorch/pytorch/issues/41508">' in page
+
+
+def test_a_long_value_stays_on_its_line() -> None:
+    text = str(failed(counterexample=Counterexample("x\n" * 50, "y" * 5000, "z\nz")))
+    assert len(text.splitlines()) <= 8
+    assert max(len(line) for line in text.splitlines()) < 200
+
+
+def test_every_exercise_says_what_is_wanted() -> None:
+    for exercise in EXERCISES.values():
+        assert exercise.entry_point in exercise.prompt
+        assert exercise.entry_point in exercise.starter
+        assert exercise.id.startswith(f"{exercise.chapter}.")
+        assert 1 <= exercise.difficulty <= 3
+        assert 2 <= exercise.minutes <= 30
+        assert len(set(exercise.properties)) == len(exercise.properties)

@@ -1,0 +1,104 @@
+"""Right answers pass in every style; every mistake is rejected and named, in two styles."""
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe
+from cleanformer_lite.checks.chapters.split_heads import MODULE
+from cleanformer_lite.checks.diagnosis import TWINS
+from cleanformer_lite.checks.matrix import specimen_classes
+from cleanformer_lite.checks.view import View
+from tests.checks.fused_specimens import SWAPS, answer
+from tests.checks.right_answers import RIGHT
+
+LOOPED = EXERCISES["looped_heads.module"]
+REPAIR = EXERCISES["registration_bug.repair"]
+SEED = 5
+# A loop's exercise has neither `is_causal` nor dropout.
+NOT_LOOPED = ("causal_mask_shifted", "dropout_in_eval")
+# Seen in an output alone, without masks.
+IN_OUTPUT = (
+    "built_in_forward",
+    "plain_list",
+    "shared_layer",
+    "split_before_projection",
+    "value_uses_key",
+    "no_output_projection",
+    "input_changed_in_place",
+    "split_without_transpose",
+    "merge_without_transpose",
+    "merge_mixes_batch",
+    "view_not_contiguous",
+    "batch_first_forgotten",
+    "einsum_axes_swapped",
+    "softmax_over_queries",
+    "scaled_by_embed_dim",
+    "scale_inverted",
+    "scale_missing",
+)
+
+
+def output_alone(module: type[nn.Module]) -> type[nn.Module]:
+    """Let a module return its output alone."""
+
+    def forward(self: nn.Module, x: Any) -> Any:
+        return module.forward(self, x)[0]
+
+    return type(module.__name__, (module,), {"forward": forward})
+
+
+def in_two_styles() -> list[Any]:
+    """Pair every species with its modules in both styles."""
+    found = []
+    for species, modules in specimen_classes().items():
+        fused = [answer(*swaps) for swaps in SWAPS[species]]
+        for index, module in enumerate((*modules, *fused)):
+            found.append(pytest.param(species, module, id=f"{species}-{index}"))
+    return found
+
+
+@pytest.mark.parametrize("module", [*RIGHT, answer()], ids=lambda module: module.__name__)
+def test_right_answers_pass_in_every_style(module: type[nn.Module]) -> None:
+    for exercise, tried in ((MODULE, module), (LOOPED, module), (REPAIR, output_alone(module))):
+        report = judge(exercise, observe(exercise, tried, SEED), SEED)
+        assert report.passed, report
+        assert report.species == ()
+        assert report.points == report.max_points
+
+
+@pytest.mark.parametrize("module", RIGHT, ids=lambda module: module.__name__)
+def test_the_projections_of_every_style_are_found(module: type[nn.Module]) -> None:
+    facts = observe(MODULE, module, SEED)
+    assert View(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("species", "module"), in_two_styles())
+def test_every_mistake_is_named_in_two_styles(species: str, module: type[nn.Module]) -> None:
+    report = judge(MODULE, observe(MODULE, module, SEED), SEED)
+    assert not report.passed
+    assert report.species == (species,)
+    assert report.failed
+    assert report.counterexample is not None
+
+
+@pytest.mark.parametrize(("species", "module"), in_two_styles())
+def test_a_loop_is_judged_by_the_same_mistakes(species: str, module: type[nn.Module]) -> None:
+    report = judge(LOOPED, observe(LOOPED, module, SEED), SEED)
+    assert report.species == (() if species in NOT_LOOPED else (species,))
+    assert report.passed == (species in NOT_LOOPED)
+
+
+@pytest.mark.parametrize(("species", "module"), in_two_styles())
+def test_an_output_alone_names_what_it_can(species: str, module: type[nn.Module]) -> None:
+    report = judge(REPAIR, observe(REPAIR, output_alone(module), SEED), SEED)
+    expected = (species,) if species in IN_OUTPUT else ()
+    twins = TWINS[REPAIR.id]
+    assert report.species == (twins if species in twins else expected)
+    assert report.passed == (species not in IN_OUTPUT)
+
+
+def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -> None:
+    assert set(SPECIES) - set(specimen_classes()) == {"half_overflow"}
+    assert set(specimen_classes()) == set(SWAPS)

@@ -1,0 +1,188 @@
+"""What learners, and some who are not, hand in: text of answers for `split_heads.merge`."""
+
+import json
+
+RIGHT = """
+def merge_heads(x):
+    batch, heads, length, width = x.shape
+    return x.transpose(1, 2).reshape(batch, length, heads * width)
+"""
+WRONG = """
+def merge_heads(x):
+    batch, heads, length, width = x.shape
+    return x.reshape(batch, length, heads * width)
+"""
+ENDLESS = """
+def merge_heads(x):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+"""
+LONG_TORCH_CALL = """
+import torch
+def merge_heads(x):
+    a = torch.rand(4_000, 4_000)
+    return torch.linalg.svd(a)
+"""
+EXITS = """
+import os
+def merge_heads(x):
+    os._exit(0)
+"""
+SYS_EXITS = """
+import sys
+def merge_heads(x):
+    sys.exit(0)
+"""
+TAKES_6_GIB = """
+import torch
+def merge_heads(x):
+    return torch.ones(6 * 2**30, dtype=torch.uint8)
+"""
+TAKES_6_GIB_OF_BYTES = """
+def merge_heads(x):
+    return b"x" * (6 * 2**30)
+"""
+PRINTS = """
+def merge_heads(x):
+    while True:
+        print("x" * 10_000)
+"""
+FORKS = """
+import os
+def merge_heads(x):
+    while True:
+        os.fork()
+"""
+PATCHES_TORCH = f"""
+import torch
+torch.allclose = torch.equal = torch.Tensor.equal = lambda *a, **k: True
+torch.Tensor.__eq__ = torch.eq = lambda *a, **k: torch.ones(1, dtype=torch.bool)
+{WRONG}
+merge_heads.__globals__["torch"] = torch
+torch.merge = merge_heads
+merge_heads = torch.merge
+"""
+PATCHES_CHECKS = f"""
+import cleanformer_lite.checks.judging as judging
+import cleanformer_lite.checks as checks
+import cleanformer_lite.checks.facts as facts
+import cleanformer_lite.checks.report as report
+passed = lambda *a, **k: report.Report("split_heads.merge", "passed", 2, 2)
+checks.judge = judging.judge = checks.observe = judging.observe = passed
+facts.same = facts.agree = facts.same_tensors = lambda *a, **k: True
+report.Report.passed = True
+{WRONG}
+merge_heads.patched = (checks, judging, facts, report)
+"""
+WRITES_EVERYWHERE = """
+import os
+from cleanformer_lite.grading.framing import encode
+def merge_heads(x):
+    message = {"outcome": "observed", "status": "passed", "points": 2, "nonce": "0" * 32}
+    frame = encode(message, {}, 10**6)
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, frame)
+        except OSError:
+            pass
+    os._exit(0)
+"""
+STEALS_THE_NONCE = """
+import os, sys
+from cleanformer_lite.grading.framing import encode
+def merge_heads(x):
+    frame = sys._getframe()
+    while "task" not in frame.f_locals:
+        frame = frame.f_back
+    message = {"outcome": "observed", "passed": True, "nonce": frame.f_locals["task"]["nonce"]}
+    forged = encode(message, {"passed": True, "status": "passed", "points": 2}, 10**6)
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, forged)
+        except OSError:
+            pass
+    os._exit(0)
+"""
+SENDS_A_PICKLE = """
+import os, pickle
+class Bomb:
+    def __reduce__(self):
+        return os._exit, (0,)
+def merge_heads(x):
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, pickle.dumps(Bomb()))
+        except OSError:
+            pass
+    os._exit(0)
+"""
+FLOODS_THE_RESULT = """
+import os
+def merge_heads(x):
+    while True:
+        for descriptor in range(3, 64):
+            try:
+                os.write(descriptor, b"x" * 2**20)
+            except OSError:
+                pass
+"""
+KILLS_ITS_KEEPER = """
+import os, signal
+def merge_heads(x):
+    os.kill(os.getppid(), signal.SIGKILL)
+"""
+KILLS_EVERYONE = """
+import os, signal
+def merge_heads(x):
+    os.kill(-1, signal.SIGKILL)
+"""
+SYNTAX_ERROR = "def merge_heads(x:\n    return x\n"
+NOTHING = "def something_else():\n    return 1\n"
+
+
+def notebook(*cells: str) -> str:
+    """Return the JSON of a notebook with these code cells."""
+    return json.dumps(
+        {
+            "cells": [
+                {"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells
+            ],
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {},
+        }
+    )
+
+
+MERGE = "split_heads.merge"
+# What it is handed in as, its content, and how it may end.
+ATTACKS: dict[str, tuple[str | bytes, str]] = {
+    "endless.py": (ENDLESS, "timeout"),
+    "long_torch_call.py": (LONG_TORCH_CALL, "timeout"),
+    "exits.py": (EXITS, "crashed"),
+    "sys_exits.py": (SYS_EXITS, "crashed"),
+    "takes_6_gib.py": (TAKES_6_GIB, "memory"),
+    "takes_6_gib_of_bytes.py": (TAKES_6_GIB_OF_BYTES, "memory"),
+    "prints.py": (PRINTS, "timeout"),
+    "forks.py": (FORKS, "crashed"),
+    "patches_torch.py": (PATCHES_TORCH, "failed"),
+    "patches_checks.py": (PATCHES_CHECKS, "failed"),
+    "writes_everywhere.py": (WRITES_EVERYWHERE, "refused"),
+    "steals_the_nonce.py": (STEALS_THE_NONCE, "failed"),
+    "sends_a_pickle.py": (SENDS_A_PICKLE, "refused"),
+    "floods_the_result.py": (FLOODS_THE_RESULT, "timeout refused"),
+    "kills_its_keeper.py": (KILLS_ITS_KEEPER, "crashed"),
+    "kills_everyone.py": (KILLS_EVERYONE, "crashed failed missing"),
+    "syntax_error.py": (SYNTAX_ERROR, "crashed"),
+    "syntax_error.ipynb": (notebook("import torch", SYNTAX_ERROR), "crashed"),
+    "nothing.py": (NOTHING, "missing"),
+    "empty.py": ("", "missing"),
+    "latin.py": (b"# caf\xe9\n" + RIGHT.encode(), "unreadable"),
+    "no_json.ipynb": ('{"cells": [', "unreadable"),
+    "not_a_notebook.ipynb": ("[1, 2, 3]", "unreadable"),
+    "deep.ipynb": ("[" * 100_000, "unreadable"),
+}

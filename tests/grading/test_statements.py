@@ -1,0 +1,104 @@
+"""Only what an answer needs is run, and a statement that raises stops no other."""
+
+import pytest
+
+from cleanformer_lite.grading.statements import needed, parse
+
+
+def kept(text: str, name: str = "answer") -> list[str]:
+    """Return the lines of a file that an answer needs."""
+    statements, broken = parse([("", text)])
+    assert not broken
+    lines = text.splitlines()
+    return [lines[int(s.place.removeprefix("line ")) - 1] for s in needed(statements, name)]
+
+
+def test_what_an_answer_rests_on_is_kept_in_order() -> None:
+    text = """import math
+import torch
+SCALE = math.sqrt(4)
+unrelated = torch.zeros(3)
+def helper(x): return x * SCALE
+def answer(x): return helper(x)
+def other(x): return torch.zeros(x)
+"""
+    assert kept(text) == [
+        "import math",
+        "SCALE = math.sqrt(4)",
+        "def helper(x): return x * SCALE",
+        "def answer(x): return helper(x)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = train()",  # the answer's own parameter bears that name
+        "answer(1)",
+        "check('exercise', answer)",
+        "for _ in range(10**9): answer(1); torch.cuda.synchronize()",
+        "print(answer)",
+        "assert answer(1) == 1",
+        "if __name__ == '__main__': main()",
+    ],
+)
+def test_what_an_answer_does_not_rest_on_is_not_run(line: str) -> None:
+    needs = "import torch\ndef answer(x): return torch.relu(x)"
+    assert kept(f"{needs}\n{line}") == needs.splitlines()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "table.append(1)",
+        "table[0] = 1",
+        "table.size = 1",
+        "table += [1]",
+        "for i in range(3): table.append(i)",
+        "if True: table = [1]",
+        "with open('x') as table: pass",
+        "torch.backends.flag = 1",
+        "def fill(): global table; table = [1]",
+        "from elsewhere import *",
+        "class table: pass",
+    ],
+)
+def test_what_changes_a_needed_object_is_run(line: str) -> None:
+    text = f"import torch\ntable = []\n{line}\ndef answer(x): return torch, table"
+    assert line in kept(text)
+
+
+def test_methods_count_as_part_of_their_class() -> None:
+    text = "WIDTH = 3\nclass answer:\n    def f(self): return [WIDTH for _ in range(2)]\n"
+    assert kept(text) == ["WIDTH = 3", "class answer:"]
+
+
+def test_last_definition_is_run_last() -> None:
+    assert kept("def answer(): return 1\ndef answer(): return 2") == [
+        "def answer(): return 1",
+        "def answer(): return 2",
+    ]
+
+
+def test_broken_cell_is_named_and_the_others_stay() -> None:
+    statements, broken = parse([("cell 1", "x ="), ("cell 2", "\nanswer = 1")])
+    assert [(piece.place, piece.error) for piece in broken] == [
+        ("cell 1, line 1", "SyntaxError: invalid syntax")
+    ]
+    assert [statement.place for statement in needed(statements, "answer")] == ["cell 2, line 2"]
+
+
+@pytest.mark.parametrize("joint", ["\n", "\0"])
+def test_a_future_import_holds_for_what_follows(joint: str) -> None:
+    """In the same cell, and in the cells after it."""
+    text = f"from __future__ import annotations{joint}def answer(x: nowhere) -> no: return x"
+    statements, _ = parse([("cell", cell) for cell in text.split("\0")])
+    space: dict[str, object] = {}
+    exec(statements[1].code, space)
+    assert "answer" in space
+
+
+@pytest.mark.parametrize("text", ["(" * 5000, "a\0b", "\ud800"])
+def test_text_that_breaks_the_parser_is_named(text: str) -> None:
+    statements, broken = parse([("", text)])
+    assert (statements, len(broken)) == ([], 1)

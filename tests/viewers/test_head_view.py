@@ -1,0 +1,118 @@
+"""What head_view writes: the same each time, numbers that are right, words that stay words."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from cleanformer_lite.viewers import head_view
+
+# bertviz leaves the file of its script open.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+HEADS, QUERIES, KEYS = 2, 3, 5
+QUERY_WORDS = ["a", "b", "c"]
+KEY_WORDS = ["v", "w", "x", "y", "z"]
+
+
+@pytest.fixture
+def weights() -> Tensor:
+    scores = torch.arange(HEADS * QUERIES * KEYS, dtype=torch.float32) % 7
+    return scores.view(HEADS, QUERIES, KEYS).softmax(-1)
+
+
+def written(weights: Tensor, words: list[str], **more: object) -> str:
+    text: str = head_view(weights, words, **more).data  # type: ignore[arg-type]
+    return text
+
+
+def data_of(text: str) -> dict[str, object]:
+    found = re.search(r"const params = (.*);\n", text)
+    assert found is not None
+    [data] = json.loads(found[1])["attention"]
+    assert isinstance(data, dict)
+    return data
+
+
+def test_it_carries_the_weights_head_by_head(weights: Tensor) -> None:
+    data = data_of(written(weights, QUERY_WORDS, key_tokens=KEY_WORDS))
+    assert (data["left_text"], data["right_text"]) == (QUERY_WORDS, KEY_WORDS)
+    carried = torch.tensor(data["attn"], dtype=torch.float64)[0]
+    for head in range(HEADS):
+        for query in range(QUERIES):
+            for key in range(KEYS):
+                wanted = weights[head, query, key].item()
+                assert abs(carried[head, query, key].item() - wanted) <= 5.1e-5
+
+
+def test_numbers_have_four_decimals(weights: Tensor) -> None:
+    text = json.dumps(data_of(written(weights, QUERY_WORDS, key_tokens=KEY_WORDS))["attn"])
+    assert max(map(len, re.findall(r"\d\.(\d+)", text))) <= 4
+
+
+def test_one_sequence_of_a_batch_is_the_same(weights: Tensor) -> None:
+    square = weights[..., :QUERIES]
+    with_gradient = square.clone().requires_grad_()
+    assert written(square[None], QUERY_WORDS) == written(with_gradient, QUERY_WORDS)
+
+
+def test_it_is_the_same_each_time_and_differs_for_others(weights: Tensor) -> None:
+    square = weights[..., :QUERIES]
+    first = written(square, QUERY_WORDS)
+    assert written(square, QUERY_WORDS) == first
+    others = [written(square.flip(0), QUERY_WORDS), written(square, ["a", "b", "d"])]
+    names = [re.findall(r'<div data-head-view="(\w+)"', text) for text in (first, *others)]
+    assert len({name for [name] in names}) == 3
+
+
+def test_it_needs_nothing_from_elsewhere(weights: Tensor) -> None:
+    text = written(weights[..., :QUERIES], QUERY_WORDS)
+    loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)", text)
+    assert loaded == []
+
+
+def test_words_stay_words(weights: Tensor) -> None:
+    evil = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"&'"]
+    text = written(weights[..., :QUERIES], evil, title="<b>bold</b>")
+    assert "<img" not in text
+    assert "<b>" not in text
+    assert text.count("<script") == text.count("</script") == 1
+    assert data_of(text)["left_text"] == evil
+
+
+@pytest.mark.parametrize(
+    ("shape", "words", "keys", "said"),
+    [
+        ((3, 3), 3, None, r"\(3, 3\)"),
+        ((2, 2, 3, 3), 3, None, r"\(2, 2, 3, 3\)"),
+        ((2, 3, 5), 3, None, "wanted 5 key_tokens .* got 3"),
+        ((2, 3, 5), 5, 5, "wanted 3 tokens .* got 5"),
+        ((0, 3, 3), 3, None, r"\(0, 3, 3\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    shape: tuple[int, ...], words: int, keys: int | None, said: str
+) -> None:
+    key_tokens = None if keys is None else ["k"] * keys
+    with pytest.raises(ValueError, match=said):
+        head_view(torch.zeros(shape), ["q"] * words, key_tokens=key_tokens)
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        head_view(torch.full((1, 2, 2), torch.nan), ["a", "b"])
+
+
+def test_importing_viewers_is_light() -> None:
+    code = (
+        "import sys, cleanformer_lite.viewers\n"
+        "print(sorted({'matplotlib', 'bertviz', 'transformers', 'IPython'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,24 @@
+"""show_source shows the file that runs, and refuses what has none."""
+
+import inspect
+from typing import Any
+
+import IPython.display
+import pytest
+
+from cleanformer_lite import merge_heads, split_heads
+from cleanformer_lite.viewers import show_source
+
+
+def test_it_displays_the_very_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    displayed: list[Any] = []
+    monkeypatch.setattr(IPython.display, "display", displayed.append)
+    show_source(split_heads, merge_heads)
+    [shown] = displayed
+    first, second = (inspect.getsource(thing).strip() for thing in (split_heads, merge_heads))
+    assert shown.data == f"```python\n{first}\n\n{second}\n```"
+
+
+def test_what_has_no_source_is_refused() -> None:
+    with pytest.raises(ValueError, match="got 3"):
+        show_source(3)

@@ -1,0 +1,93 @@
+"""Train right and broken modules on two small tasks, and record their losses for the viewer.
+
+`make` does not call this: it takes some minutes, and its result is kept in the package. Run it from
+the root, `python -m tools.record_losses`; on one machine the same seed gives the same numbers.
+"""
+
+import datetime
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from cleanformer_lite import (  # noqa: E402
+    HeadsBuiltInForward,
+    HeadsInPlainList,
+    LoopedMultiHeadAttention,
+    SplitMultiHeadAttention,
+)
+from cleanformer_lite.copy_back import copy_back_accuracy, train_copy_back  # noqa: E402
+from tests.test_mutants import MUTANTS  # noqa: E402
+
+WRITTEN = ROOT / "cleanformer_lite" / "viewers" / "trained_anyway.json"
+TASKS = {"one letter back": (3,), "two letters back": (1, 3)}
+EMBED_DIM, HEADS, STEPS, EVERY, SEED = 32, 4, 250, 10, 0
+RIGHT: dict[str, type[nn.Module]] = {
+    "split_heads": SplitMultiHeadAttention,
+    "looped_heads": LoopedMultiHeadAttention,
+}
+SPECIMENS: dict[str, type[nn.Module]] = {
+    "built_in_forward": HeadsBuiltInForward,
+    "plain_list": HeadsInPlainList,
+}
+SPECIES = [
+    "shared_layer",
+    "split_without_transpose",
+    "merge_without_transpose",
+    "softmax_over_queries",
+    "scaled_by_embed_dim",
+    "mask_after_softmax",
+    "value_uses_key",
+    "causal_mask_shifted",
+]
+
+
+def mutated(species: str) -> type[nn.Module]:
+    """Build the module that carries one bug, from our own source with one line changed."""
+    mutant = next(mutant for mutant in MUTANTS if mutant.species == species)
+    name = (
+        "LoopedMultiHeadAttention" if mutant.file == "looped_heads" else "SplitMultiHeadAttention"
+    )
+    made: type[nn.Module] = getattr(mutant.package(), name)
+    return made
+
+
+def record(kind: type[nn.Module], offsets: tuple[int, ...]) -> dict[str, Any]:
+    """Train one module on one task; keep the mean loss of every ten steps, and its accuracy."""
+    model, losses = train_copy_back(
+        lambda: kind(EMBED_DIM, HEADS), EMBED_DIM, offsets=offsets, steps=STEPS, seed=SEED
+    )
+    means = torch.tensor(losses).view(-1, EVERY).mean(dim=1)
+    return {
+        "losses": [round(loss, 3) for loss in means.tolist()],
+        "accuracy": round(copy_back_accuracy(model, offsets), 3),
+    }
+
+
+def main() -> None:
+    """Record every module on every task, and write down what it was measured on."""
+    torch.set_num_threads(1)
+    kinds = RIGHT | SPECIMENS | {species: mutated(species) for species in SPECIES}
+    runs = []
+    for name, kind in kinds.items():
+        results = {task: record(kind, offsets) for task, offsets in TASKS.items()}
+        runs.append({"name": name, "broken": name not in RIGHT, "tasks": results})
+        print(name, {task: (r["losses"][-1], r["accuracy"]) for task, r in results.items()})
+    setting = (
+        f"E = {EMBED_DIM}, H = {HEADS}, float32, residual, Adam 0.01, {STEPS} steps, seed {SEED}, "
+        f"one {platform.machine()} CPU thread, torch {torch.__version__}, "
+        f"{datetime.date.today().isoformat()}"
+    )
+    recorded = {"setting": setting, "every": EVERY, "tasks": TASKS, "runs": runs}
+    WRITTEN.write_text(json.dumps(recorded, separators=(",", ":")) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
