@@ -46,10 +46,10 @@ def test_a_missing_model(tmp_path: Path) -> None:
 def test_train_writes_model_and_log_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import cleanformer_lite.translation.training as training
+    import cleanformer_lite.translation.corpus as corpus
 
-    parts = training.three_parts()
-    monkeypatch.setattr(training, "three_parts", lambda: [(a[:20], b[:20]) for a, b in parts])
+    parts = corpus.three_parts()
+    monkeypatch.setattr(corpus, "three_parts", lambda: [(a[:20], b[:20]) for a, b in parts])
     folder = str(tmp_path / "run")
     assert run("train", folder, "--steps", "3", "--batch", "2", "--threads", "1") == 0
     assert "resumed" not in capsys.readouterr().out

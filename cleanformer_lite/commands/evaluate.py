@@ -17,8 +17,8 @@ def add_to(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print the share of days without a single wrong letter; returns the exit code."""
     from cleanformer_lite.translation.checkpoints import load_model
+    from cleanformer_lite.translation.corpus import three_parts
     from cleanformer_lite.translation.decoding import exact_match
-    from cleanformer_lite.translation.training import three_parts
 
     if chosen.days is not None and chosen.days < 1:
         raise ValueError(f"wanted at least one day, got {chosen.days}")

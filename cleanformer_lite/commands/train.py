@@ -27,6 +27,7 @@ def run(chosen: argparse.Namespace) -> int:
     from cleanformer_lite.fused_heads import FusedMultiHeadAttention
     from cleanformer_lite.split_heads import SplitMultiHeadAttention
     from cleanformer_lite.translation.checkpoints import save_model
+    from cleanformer_lite.translation.corpus import three_parts
     from cleanformer_lite.translation.decoding import exact_match
     from cleanformer_lite.translation.swap_attention import swap_attention
     from cleanformer_lite.translation.training import (
@@ -34,7 +35,6 @@ def run(chosen: argparse.Namespace) -> int:
         Trainer,
         new_model,
         print_bar,
-        three_parts,
     )
 
     if chosen.steps < 1 or chosen.batch < 1:

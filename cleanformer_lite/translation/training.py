@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -14,41 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cleanformer_lite.transformer import Transformer
+from cleanformer_lite.translation.corpus import Pairs, as_tensors
 from cleanformer_lite.translation.decoding import exact_match
-from cleanformer_lite.translation.korean_dates import every_day, in_english, in_korean
-from cleanformer_lite.translation.vocabulary import (
-    PAD,
-    PIECES,
-    english_pieces,
-    korean_pieces,
-    numbered,
-)
+from cleanformer_lite.translation.vocabulary import PAD, PIECES
 
-HELD_OUT, CHECKED = 7305, 500  # a tenth of all days is never seen; 500 others decide when to stop
 SIZES = {"embed_dim": 64, "num_heads": 4, "layers": 2, "hidden": 128}
-Pairs = tuple[list[str], list[str]]
-
-
-def three_parts() -> tuple[Pairs, Pairs, Pairs]:
-    """Share all days out, always alike: to train on, to check while training, held out."""
-    days = every_day()
-    random.Random(0).shuffle(days)
-    cuts = (days[HELD_OUT + CHECKED :], days[HELD_OUT : HELD_OUT + CHECKED], days[:HELD_OUT])
-    first, second, third = (
-        ([in_korean(day) for day in part], [in_english(day) for day in part]) for part in cuts
-    )
-    return first, second, third
-
-
-def as_tensors(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Number all pairs.
-
-    Shapes: -> source `(N, S)` and target `(N, L + 2)`, with <start> and <end>.
-    """
-    return (
-        numbered([korean_pieces(text) for text in pairs[0]], ends=False),
-        numbered([english_pieces(text) for text in pairs[1]], ends=True),
-    )
 
 
 def loss_of(model: Transformer, source: Tensor, target: Tensor) -> Tensor:

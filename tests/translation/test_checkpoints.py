@@ -7,8 +7,9 @@ from safetensors.torch import load_file, save_file
 import cleanformer_lite
 from cleanformer_lite.transformer import Transformer
 from cleanformer_lite.translation.checkpoints import load_model, read_file, save_model
+from cleanformer_lite.translation.corpus import three_parts
 from cleanformer_lite.translation.decoding import exact_match
-from cleanformer_lite.translation.training import new_model, three_parts
+from cleanformer_lite.translation.training import new_model
 
 TINY = {"embed_dim": 12, "num_heads": 3, "layers": 1, "hidden": 7}
 SHIPPED = Path(cleanformer_lite.__file__).parent / "recordings" / "korean_dates.safetensors"

@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from cleanformer_lite.translation.corpus import as_tensors, three_parts
 from cleanformer_lite.translation.korean_dates import every_day
 from cleanformer_lite.translation.training import (
     Trainer,
-    as_tensors,
     learning_rate,
     loss_of,
     new_model,
-    three_parts,
     write_whole,
 )
 from cleanformer_lite.translation.vocabulary import NUMBERS
