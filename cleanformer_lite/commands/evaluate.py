@@ -5,10 +5,17 @@ from pathlib import Path
 
 from cleanformer_lite.commands import Commands
 
+ABOUT = """\
+Translate days that the translator was never trained on, and print the share of those without a
+single wrong letter.
+"""
+
 
 def add_to(commands: Commands) -> None:
     """Describe the command."""
-    command = commands.add_parser("evaluate", help="score a translator on held-out days")
+    command = commands.add_parser(
+        "evaluate", help="score a translator on held-out days", description=ABOUT
+    )
     command.add_argument("--model", type=Path, help="a .safetensors file (default: the shipped)")
     command.add_argument("--days", type=int, help="only this many of the held-out days")
     command.set_defaults(run=run)

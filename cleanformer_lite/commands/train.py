@@ -5,10 +5,18 @@ from pathlib import Path
 
 from cleanformer_lite.commands import Commands
 
+ABOUT = """\
+Train the translator of Korean dates on all days from 1900 to 2099 but 7,805, about two minutes of
+computing. It saves itself every 100 steps: stopped at any moment, the same command goes on from
+there, to the same weights. It stops early once 500 checked days are right twice in a row.
+"""
+
 
 def add_to(commands: Commands) -> None:
     """Describe the command."""
-    command = commands.add_parser("train", help="train the translator of Korean dates")
+    command = commands.add_parser(
+        "train", help="train the translator of Korean dates", description=ABOUT
+    )
     command.add_argument("folder", type=Path, help="where checkpoint, log and model are kept")
     command.add_argument("--seed", type=int, default=0, help="of the start and of the batches")
     command.add_argument("--steps", type=int, default=1200, help="at most (default: 1200)")
