@@ -39,12 +39,6 @@ def printed(*arguments: str) -> str:
     return done.stdout
 
 
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys; from cleanformer_lite.cli import parser; parser().format_help()"
-    code += "; print([name for name in ('torch', 'numpy', 'json') if name in sys.modules])"
-    assert "torch" not in printed("-c", code)
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: object, capsys: pytest.CaptureFixture[str]) -> None:
     name = str(getattr(command, "__name__", "")).rsplit(".", 1)[-1].removesuffix("_exercises")

@@ -25,7 +25,9 @@ by_file = pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to
 
 @by_file
 def test_a_file_is_short(file: Path) -> None:
-    assert len(file.read_text().splitlines()) < 200
+    # The heads are printed on pages; what stands behind the exercises may be a little longer.
+    longest = 150 if file.parent == PACKAGE else 250
+    assert len(file.read_text().splitlines()) <= longest
 
 
 @by_file
@@ -40,7 +42,7 @@ def test_whatever_is_public_says_what_it_is_for(file: Path) -> None:
 def test_what_takes_tensors_gives_shapes_and_source(name: str) -> None:
     thing = getattr(cleanformer_lite, name)
     text = inspect.getdoc(thing) or ""
-    wanted = ["Raises:"] if name == "copy_weights" else ["Shapes"]
+    wanted = ["Raises:"] if name in {"copy_weights", "check"} else ["Shapes"]
     wanted += [] if "SPECIMEN" in text else ["Raises:"]
     wanted += ["Source:"] if inspect.isclass(thing) else []
     assert [word for word in wanted if word not in text] == []

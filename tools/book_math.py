@@ -1,5 +1,7 @@
 """Sphinx extension: formulas become MathML at build time, so that no page needs a script for it."""
 
+import html
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -18,7 +20,7 @@ def to_mathml(node: nodes.math | nodes.math_block, *, as_block: bool) -> str:
         return str(tex2mathml(formula, as_block=as_block))
     except MathError as error:
         LOGGER.warning("cannot write %r as MathML: %s", formula, error, location=node)
-        return f"<code>{nodes.Text(formula)}</code>"
+        return f"<code>{html.escape(formula)}</code>"
 
 
 def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:

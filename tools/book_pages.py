@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from nbclient import NotebookClient
@@ -20,6 +21,14 @@ def drop_unused_files(app: Sphinx, exception: Exception | None) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def name_the_works_as_a_list(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Let a screen reader count the references: docutils' own role is not one of a list's."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
     """Forget the state that ipywidgets would restore: no manager is shipped that would read it.
 
@@ -34,5 +43,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # A busy machine hands a line over in parts, and each part would become a line on the page.
     NotebookClient.coalesce_streams.default_value = True
     app.connect("doctree-read", drop_widget_state)
+    app.connect("html-page-context", name_the_works_as_a_list)
     app.connect("build-finished", drop_unused_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -54,7 +54,7 @@ class PlainMarkdown:
             opening, code = OPENING.match(lines[at]), CODE_FENCE.match(lines[at])
             fence = opening or code
             if not fence:
-                prose += [] if SILENT.match(lines[at]) else [lines[at]]
+                prose.append("" if SILENT.match(lines[at]) else lines[at])
                 at += 1
                 continue
             parts.append(self._prose(prose, first_line + at - len(prose)))

@@ -29,7 +29,7 @@ class HeadExplorer(Viewer):
     shown = ("tokens", "key_tokens", "logs", "head", "word", "off", "temperature")
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    logs = traitlets.List().tag(sync=True)
+    logs: Any = traitlets.List().tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     word = traitlets.Int(0).tag(sync=True)
     off = traitlets.List(traitlets.Int()).tag(sync=True)

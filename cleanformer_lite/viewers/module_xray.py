@@ -32,7 +32,7 @@ class ModuleXray(Viewer):
     _esm = script_of("module_xray")
     title = "X-ray: which layers does PyTorch know of?"
     shown = ("scans", "facts", "scan", "fact")
-    scans = traitlets.List().tag(sync=True)
+    scans: Any = traitlets.List().tag(sync=True)
     facts = traitlets.List([[text, MEANING[fact]] for fact, text in FACTS.items()]).tag(sync=True)
     scan = traitlets.Int(0).tag(sync=True)
     fact = traitlets.Int(0).tag(sync=True)

@@ -31,7 +31,7 @@ export default {
     const card = (run, i) => {
       const box = make("input", { type: "checkbox", "data-key": "guess" + i, onchange: () => flip(i) });
       box.checked = guessed(i);
-      return make("div", { class: "card" }, make("div", { class: "title" }, letter(i)), curve(run.tasks[model.get("task")].losses, model.get("every"), `Curve ${letter(i)}`),
+      return make("div", {}, make("div", { class: "title" }, letter(i)), curve(run.tasks[model.get("task")].losses, model.get("every"), `Curve ${letter(i)}`),
         make("label", {}, box, `${letter(i)} is broken`), model.get("revealed") ? verdict(run, i) : null);
     };
     const draw = () => {

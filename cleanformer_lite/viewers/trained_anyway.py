@@ -40,7 +40,7 @@ class TrainedAnyway(Viewer):
     _esm = script_of("trained_anyway")
     title = "Which of these are broken?"
     shown = ("runs", "every", "setting", "task", "guesses", "revealed")
-    runs = traitlets.List().tag(sync=True)
+    runs: Any = traitlets.List().tag(sync=True)
     every = traitlets.Int().tag(sync=True)
     setting = traitlets.Unicode().tag(sync=True)
     task = traitlets.Unicode().tag(sync=True)

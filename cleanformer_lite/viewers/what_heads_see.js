@@ -50,7 +50,7 @@ const family = (title, blocked, state) => {
   const moved = after.map((map, head) => largest(map, before[head]));
   const heads = after.map((map, head) => {
     const word = moved[head] > 1e-6 ? `● moved ${moved[head].toFixed(3)}` : "○ still";
-    return make("figure", { "data-moved": moved[head].toFixed(7) }, mapPicture(map, `Map of head ${head}`), make("figcaption", {}, `head ${head}`, make("br"), word));
+    return make("div", { class: "map", "data-moved": moved[head].toFixed(7) }, mapPicture(map, `Map of head ${head}`), make("div", {}, `head ${head}`, make("br"), word));
   });
   const node = make("div", { class: "family" }, make("div", { class: "title" }, title),
     make("div", { class: "matrix" }, matrix(keep(state.q_weight, state.x[0].length / state.heads, blocked), state)), make("div", { class: "maps" }, ...heads));

@@ -30,11 +30,11 @@ class WhatHeadsSee(Viewer):
         "place", "feature", "nudge",
     )  # fmt: skip
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    x = traitlets.List().tag(sync=True)
-    q_weight = traitlets.List().tag(sync=True)
-    q_bias = traitlets.List().tag(sync=True)
-    k_weight = traitlets.List().tag(sync=True)
-    k_bias = traitlets.List().tag(sync=True)
+    x: Any = traitlets.List().tag(sync=True)
+    q_weight: Any = traitlets.List().tag(sync=True)
+    q_bias: Any = traitlets.List().tag(sync=True)
+    k_weight: Any = traitlets.List().tag(sync=True)
+    k_bias: Any = traitlets.List().tag(sync=True)
     heads = traitlets.Int().tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
     feature = traitlets.Int(0).tag(sync=True)

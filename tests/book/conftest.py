@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9]*.md"))
 PAGES = [
-    *(f"book/{path.stem}.html" for path in sorted((ROOT / "book").glob("*.md"))),
+    *(
+        path.relative_to(ROOT).with_suffix(".html").as_posix()
+        for path in sorted((ROOT / "book").rglob("*.md"))
+    ),
     "genindex.html",
     "search.html",
 ]
@@ -71,7 +74,8 @@ def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]
         result = Opened(new_page(width, scheme))
         pages.append(result.page)
         result.listen()
-        result.page.goto((site / name).as_uri())
+        file, _, query = name.partition("?")
+        result.page.goto((site / file).as_uri() + (f"?{query}" if query else ""))
         return result
 
     yield opened

@@ -11,6 +11,9 @@ every_page = pytest.mark.parametrize("name", PAGES)
 # What a browser with a network would fetch by itself.
 FETCHED = "script[src], link[rel~=stylesheet], link[rel~=preload], link[rel~=icon], img, iframe"
 # What may be wider than a phone, because it scrolls inside its own frame.
+# The rule of unique ids has gone from WCAG 2.2, and from axe after this one; the theme's page of
+# results breaks it.
+OPTIONS = {"rules": {"duplicate-id-active": {"enabled": 0}}}
 FRAMES = "pre, .highlight, math, table, .vis, .weights, svg, .cell_output"
 
 
@@ -66,7 +69,7 @@ def test_does_not_scroll_sideways_on_a_phone(look_at: Open, name: str) -> None:
 def test_is_readable_to_everyone(look_at: Open, name: str, scheme: str) -> None:
     page = look_at(name, scheme=scheme).page
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
-    found: Any = Axe().run(page, options={"resultTypes": ["violations"]})
+    found: Any = Axe().run(page, options=OPTIONS)
     assert found["passes"]
     said = [
         f"{rule['id']}: {node['html'][:120]}"

@@ -143,6 +143,8 @@ def test_myst_becomes_plain_markdown(folder: Path, myst: str, plain: str) -> Non
         ("Text.\n\n```{list-table}\n* - x\n```", 11, "{list-table}"),
         ("```{note}\nText.\n{strange}`x`\n```", 11, "{strange}"),
         ("Text\n{cite}`nobody`", 10, "'nobody'"),
+        ("(here)=\n## Two\n\n{cite}`nobody`\n\n```{note}\nText.\n```", 12, "'nobody'"),
+        ("```{note}\nText.\n```\n\n{cite}`nobody`", 13, "'nobody'"),
         ("[](missing.md)", 9, "'missing.md'"),
         ("{ref}`nowhere`", 9, "'nowhere'"),
         (":::{note}\nText.", 9, "nothing closes"),
