@@ -1,50 +1,19 @@
 """Put one module's weights into another of a different build, so that the two can be compared."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.block_diagonal import BlockDiagonal
 from cleanformer_lite.fused_heads import FusedMultiHeadAttention
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
+from cleanformer_lite.projections import BlockDiagonal, Projection
 from cleanformer_lite.registration_bug import HeadsBuiltInForward, HeadsInPlainList
 from cleanformer_lite.single_head import SingleHeadAttention
 from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention, WideMultiHeadAttention
 from cleanformer_lite.split_heads import SplitMultiHeadAttention
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
-
-
-@dataclass
-class Projection:
-    """One of the four projections as pieces: stacked along the rows they are the whole matrix."""
-
-    weights: list[Tensor]
-    biases: list[Tensor] | None
-
-    def stacked(self) -> tuple[Tensor, Tensor | None]:
-        """Return the whole matrix `(E, E)` and the whole bias `(E,)` or None, as copies."""
-        return torch.cat(self.weights), None if self.biases is None else torch.cat(self.biases)
-
-    def refusal(self, name: str, weight: Tensor, bias: Tensor | None) -> str | None:
-        """Say why these pieces cannot be that matrix, or return None if they can."""
-        if self.biases is None and bias is not None and bias.any():
-            return f"wanted a target with a bias in {name}, as in the source, got one without"
-        return None
-
-    def fill(self, weight: Tensor, bias: Tensor | None) -> None:
-        """Write the whole matrix `(E, E)` and the whole bias `(E,)` into the pieces; no bias is
-        zeros.
-        """
-        rows = [piece.shape[0] for piece in self.weights]
-        for piece, new in zip(self.weights, torch.split(weight, rows), strict=True):
-            piece.copy_(new)
-        if self.biases is not None:
-            bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
-            for piece, new in zip(self.biases, torch.split(bias, rows), strict=True):
-                piece.copy_(new)
 
 
 Projections = Mapping[str, Projection | BlockDiagonal]

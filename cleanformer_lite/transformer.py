@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cleanformer_lite.positions import positions
 from cleanformer_lite.split_heads import SplitMultiHeadAttention
 
 MakeAttention = Callable[[int, int], nn.Module]
@@ -137,19 +137,3 @@ class Transformer(nn.Module):
 def feed_forward(embed_dim: int, hidden: int) -> nn.Sequential:
     """Build the two layers that think about one place alone."""
     return nn.Sequential(nn.Linear(embed_dim, hidden), nn.ReLU(), nn.Linear(hidden, embed_dim))
-
-
-def positions(length: int, embed_dim: int) -> Tensor:
-    """Mark each place by sines and cosines, from fast to slow.
-
-    Shapes: -> `(L, E)`.
-
-    Source: Vaswani et al. (2017), section 3.5.
-    """
-    place = torch.arange(length)[:, None]
-    even = torch.arange(0, embed_dim, 2)
-    angle = place * torch.exp(-math.log(10_000.0) * even / embed_dim)  # (L, E / 2)
-    marks = torch.zeros(length, embed_dim)
-    marks[:, 0::2] = angle.sin()
-    marks[:, 1::2] = angle.cos()[:, : embed_dim // 2]
-    return marks

@@ -13,7 +13,8 @@ from cleanformer_lite import (
     WideMultiHeadAttention,
     copy_weights,
 )
-from cleanformer_lite.transformer import DecoderBlock, EncoderBlock, Transformer, positions
+from cleanformer_lite.positions import positions
+from cleanformer_lite.transformer import DecoderBlock, EncoderBlock, Transformer
 from cleanformer_lite.translation.looking_inside import (
     attention_maps,
     attention_modules,

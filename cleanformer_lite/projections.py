@@ -1,9 +1,39 @@
-"""A projection that reads each slice by itself, as the whole matrix that it is a part of."""
+"""The pieces that a module keeps a projection in, read and written as one whole matrix."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass
+class Projection:
+    """One of the four projections as pieces: stacked along the rows they are the whole matrix."""
+
+    weights: list[Tensor]
+    biases: list[Tensor] | None
+
+    def stacked(self) -> tuple[Tensor, Tensor | None]:
+        """Return the whole matrix `(E, E)` and the whole bias `(E,)` or None, as copies."""
+        return torch.cat(self.weights), None if self.biases is None else torch.cat(self.biases)
+
+    def refusal(self, name: str, weight: Tensor, bias: Tensor | None) -> str | None:
+        """Say why these pieces cannot be that matrix, or return None if they can."""
+        if self.biases is None and bias is not None and bias.any():
+            return f"wanted a target with a bias in {name}, as in the source, got one without"
+        return None
+
+    def fill(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Write the whole matrix `(E, E)` and the whole bias `(E,)` into the pieces; no bias is
+        zeros.
+        """
+        rows = [piece.shape[0] for piece in self.weights]
+        for piece, new in zip(self.weights, torch.split(weight, rows), strict=True):
+            piece.copy_(new)
+        if self.biases is not None:
+            bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
+            for piece, new in zip(self.biases, torch.split(bias, rows), strict=True):
+                piece.copy_(new)
 
 
 @dataclass
