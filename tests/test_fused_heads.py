@@ -81,8 +81,9 @@ def gradients(module: nn.Module, x: Tensor, mask: Tensor | None) -> list[Tensor]
     output = module(x, attn_mask=mask, is_causal=True)
     output.square().sum().backward()
     names = ["in_proj"] if hasattr(module, "in_proj") else ["q_proj", "k_proj", "v_proj"]
-    stacked = torch.cat([module.get_parameter(f"{n}.weight").grad for n in [*names, "out_proj"]])
-    return [output.detach(), x.grad, stacked]  # type: ignore[list-item]
+    grads = [x.grad, *(module.get_parameter(f"{n}.weight").grad for n in [*names, "out_proj"])]
+    gradient, *stacked = [grad for grad in grads if grad is not None]
+    return [output.detach(), gradient, torch.cat(stacked)]
 
 
 # How far a result may be from the float64 one, in units of the last place of its largest number.
@@ -175,7 +176,8 @@ def test_dropout_only_in_training(need_weights: bool, masked: bool) -> None:
 
     def output() -> Tensor:
         result = fused(x, attn_mask=mask, need_weights=need_weights)
-        return result[0] if need_weights else result
+        first: Tensor = result[0] if need_weights else result
+        return first
 
     assert not torch.equal(output(), output())
     fused.eval()

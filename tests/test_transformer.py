@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -162,7 +163,10 @@ def test_swapped_attention_gives_the_same_outputs_and_gradients(attention: type[
     for m, out in zip((ours, other), logits, strict=True):
         out.square().sum().backward()
         assert m.embedding.weight.grad is not None
-    assert_close(other.embedding.weight.grad, ours.embedding.weight.grad)
+    ours_, others = (m.embedding.weight.grad for m in (ours, other))
+    assert ours_ is not None
+    assert others is not None
+    assert_close(others, ours_)
 
 
 def test_what_cannot_be_swapped_says_why() -> None:
@@ -171,7 +175,7 @@ def test_what_cannot_be_swapped_says_why() -> None:
 
 
 def test_maps_are_those_of_the_modules_and_leave_no_hook() -> None:
-    ours = model(FusedMultiHeadAttention)
+    ours: Any = model(FusedMultiHeadAttention)
     before = ours(SOURCE, TARGET)
     maps = attention_maps(ours, SOURCE, TARGET)
     names = [f"{kind} {i}" for kind in ("cross", "decoder", "encoder") for i in range(2)]
@@ -188,7 +192,7 @@ def test_maps_are_those_of_the_modules_and_leave_no_hook() -> None:
 
 
 @pytest.mark.parametrize("attention", [*SAME, WideMultiHeadAttention])
-def test_a_head_switched_off_is_the_sum_of_the_others(attention: type[nn.Module]) -> None:
+def test_a_head_switched_off_is_the_sum_of_the_others(attention: Any) -> None:
     torch.manual_seed(0)
     module, x, read = attention(E, H).double(), random(2, 5, E), []
     with module.out_proj.register_forward_pre_hook(lambda _, args: read.append(args[0])):

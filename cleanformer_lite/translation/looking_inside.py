@@ -64,7 +64,7 @@ def without_head(module: nn.Module, head: int) -> Iterator[None]:
 
     Raises: ValueError for a head that the module has not.
     """
-    last = int(module.num_heads) - 1
+    last = number_of_heads(module) - 1
     if not 0 <= head <= last:
         raise ValueError(f"wanted a head from 0 to {last}, got {head}")
     width = head_width(module)
@@ -81,9 +81,15 @@ def without_head(module: nn.Module, head: int) -> Iterator[None]:
         handle.remove()
 
 
+def number_of_heads(module: nn.Module) -> int:
+    """Say how many heads an attention module has."""
+    heads: Any = module.num_heads
+    return int(heads)
+
+
 def head_width(module: nn.Module) -> int:
     """Say how many numbers each head hands to the output projection."""
-    return int(module.get_submodule("out_proj").in_features) // int(module.num_heads)
+    return int(module.get_submodule("out_proj").in_features) // number_of_heads(module)
 
 
 @torch.no_grad()
@@ -94,6 +100,6 @@ def contributions(module: nn.Module, read: Tensor) -> Tensor:
         and the bias are the module's output.
     """
     width = head_width(module)
-    columns = module.get_submodule("out_proj").weight.split(width, dim=1)
+    columns = module.get_parameter("out_proj.weight").split(width, dim=1)
     parts = read.split(width, dim=-1)  # (N, L, H * D) -> H times (N, L, D)
     return torch.stack([part @ c.T for part, c in zip(parts, columns, strict=True)])

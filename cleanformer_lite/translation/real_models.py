@@ -19,7 +19,7 @@ def load_marian(name: str = KOREAN_ENGLISH) -> tuple[Any, Any]:
 
     try:
         # The written-out attention: the fused one keeps no weights to look at.
-        model = MarianMTModel.from_pretrained(name, attn_implementation="eager")
+        model: Any = MarianMTModel.from_pretrained(name, attn_implementation="eager")
         return model.eval(), MarianTokenizer.from_pretrained(name)
     except Exception as error:
         raise OSError(

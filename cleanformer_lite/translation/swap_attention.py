@@ -1,7 +1,7 @@
 """Exchange the attention of a whole model for another build of the same function."""
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -28,6 +28,7 @@ def swap_attention(model: Model, attention: MakeAttention) -> Model:
 def rebuilt(old: nn.Module, attention: MakeAttention) -> nn.Module:
     """Build one attention module anew, on the same device and in the same dtype."""
     weight = next(old.parameters())
-    new = attention(int(old.embed_dim), int(old.num_heads)).to(weight)
+    sizes: Any = (old.embed_dim, old.num_heads)
+    new = attention(*sizes).to(weight)
     copy_weights(old, new)
     return new
