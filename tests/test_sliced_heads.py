@@ -51,7 +51,8 @@ def expected(module: Any, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor
         )
         parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, h]))
     weight, bias = module.out_proj.weight, module.out_proj.bias
-    return torch.cat(parts, dim=-1) @ weight.T + bias
+    mixed: Tensor = torch.cat(parts, dim=-1) @ weight.T + bias
+    return mixed
 
 
 @of_each

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -83,8 +83,8 @@ def without_head(module: nn.Module, head: int) -> Iterator[None]:
 
 def number_of_heads(module: nn.Module) -> int:
     """Say how many heads an attention module has."""
-    heads: Any = module.num_heads
-    return int(heads)
+    heads = cast(int, module.num_heads)
+    return heads
 
 
 def head_width(module: nn.Module) -> int:
