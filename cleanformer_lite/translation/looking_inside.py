@@ -89,7 +89,7 @@ def number_of_heads(module: nn.Module) -> int:
 
 def head_width(module: nn.Module) -> int:
     """Say how many numbers each head hands to the output projection."""
-    return int(module.get_submodule("out_proj").in_features) // number_of_heads(module)
+    return module.get_parameter("out_proj.weight").shape[1] // number_of_heads(module)
 
 
 @torch.no_grad()
