@@ -2,17 +2,22 @@
 
 from cleanformer_lite.checks import check
 from cleanformer_lite.copy_weights import copy_weights
+from cleanformer_lite.fused_heads import FusedMultiHeadAttention
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
 from cleanformer_lite.registration_bug import HeadsBuiltInForward, HeadsInPlainList
 from cleanformer_lite.single_head import SingleHeadAttention, scaled_dot_product_attention
+from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention, WideMultiHeadAttention
 from cleanformer_lite.split_heads import SplitMultiHeadAttention, merge_heads, split_heads
 
 __all__ = [
+    "FusedMultiHeadAttention",
     "HeadsBuiltInForward",
     "HeadsInPlainList",
     "LoopedMultiHeadAttention",
     "SingleHeadAttention",
+    "SlicedMultiHeadAttention",
     "SplitMultiHeadAttention",
+    "WideMultiHeadAttention",
     "check",
     "copy_weights",
     "merge_heads",

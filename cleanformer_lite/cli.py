@@ -7,11 +7,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cleanformer_lite.commands import check, grade, hint, list_exercises, watch
+from cleanformer_lite.commands import (
+    check,
+    evaluate,
+    grade,
+    hint,
+    list_exercises,
+    train,
+    translate,
+    watch,
+)
 
 # One line for each command. A module needs `add_to(commands)`, which describes its arguments and
 # sets `run`: a function from the parsed arguments to an exit code.
-COMMANDS = (list_exercises, check, hint, watch, grade)
+COMMANDS = (list_exercises, check, hint, watch, grade, train, evaluate, translate)
 
 FIRST_STEPS = """\
 first steps:
@@ -20,6 +29,7 @@ first steps:
   cleanformer-lite watch answers.py             check again each time you save
   cleanformer-lite hint split_heads.merge       one step of help
   cleanformer-lite grade submissions --out grades
+  cleanformer-lite translate "이천이십육년 십일월 이십삼일 월요일"
 
 An exercise is answered by defining its name: a file that defines `merge_heads` answers
 split_heads.merge. A file may hold any number of answers, and anything else.
