@@ -1,4 +1,4 @@
-"""Sphinx extension: drop from the built site what no page uses, and what would weigh it down."""
+"""Sphinx extension: drop from the built site what no page uses; mend what the theme gets wrong."""
 
 import shutil
 from pathlib import Path
@@ -29,6 +29,16 @@ def name_the_works_as_a_list(
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def tell_search_fields_apart(app: Sphinx, exception: Exception | None) -> None:
+    """Give the second field of the search page an id of its own: the theme uses one for both."""
+    if exception is None and app.builder.format == "html":
+        page = Path(app.outdir) / "search.html"
+        before, field, after = page.read_text(encoding="utf-8").rpartition('id="search-input"')
+        if 'id="search-input"' in before:
+            named = field.replace("search-input", "search-input-of-page")
+            page.write_text(before + named + after, encoding="utf-8")
+
+
 def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
     """Forget the state that ipywidgets would restore: no manager is shipped that would read it.
 
@@ -45,4 +55,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-read", drop_widget_state)
     app.connect("html-page-context", name_the_works_as_a_list)
     app.connect("build-finished", drop_unused_files)
+    app.connect("build-finished", tell_search_fields_apart)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

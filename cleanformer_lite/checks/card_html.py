@@ -33,7 +33,8 @@ def html_card(report: Report) -> str:
 
 def linked(line: str) -> str:
     """Turn the address of a thread into a link."""
-    return re.sub(r"(https://github\.com/[\w./#-]+)", r'<a href="\1" style="color:inherit">\1</a>', line)
+    link = r'<a href="\1" style="color:inherit">\1</a>'
+    return re.sub(r"(https://github\.com/[\w./#-]+)", link, line)
 
 
 def bars(report: Report) -> str | None:
