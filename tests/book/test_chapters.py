@@ -90,6 +90,7 @@ def test_every_picture_has_words(chapter: Path) -> None:
     for cell in CELL.findall(chapter.read_text(encoding="utf-8")):
         if "plt." in cell or "heatmap(" in cell:
             assert "alt:" in cell, cell
+        assert not re.search(r"heatmap\(.*;$", cell, re.M), "a semicolon hides the picture"
 
 
 def test_its_word_is_a_module_and_a_test(chapter: Path) -> None:
