@@ -58,9 +58,11 @@ def test_the_keyboard_does_what_the_mouse_does(view: Any) -> None:
 
 
 def test_arrow_keys_follow_one_word(view: Any) -> None:
-    view.locator("#left").focus()
+    words = view.locator("#left")
+    words.focus()
     view.page.keyboard.press("ArrowDown")
     view.page.keyboard.press("ArrowDown")
     shown = view.locator("line[visibility=visible]")
     followed = shown.evaluate_all("all => all.map(e => e.getAttribute('left-token-index'))")
-    assert set(followed) == {"1"}
+    second_or_last = min(1, words.locator("text").count() - 1)
+    assert set(followed) == {str(second_or_last)}
