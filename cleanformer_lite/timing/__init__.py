@@ -1,7 +1,47 @@
 """Counting and timing attention variants, and saying on what they were counted and timed."""
 
 from cleanformer_lite.timing.compare import Comparison, compare
+from cleanformer_lite.timing.floor import (
+    Rates,
+    Shape,
+    count_bytes,
+    count_flops,
+    floor_seconds,
+    measure_rates,
+    predict_seconds,
+)
+from cleanformer_lite.timing.law import Line, fit_line
+from cleanformer_lite.timing.measure import Measurement, measure
 from cleanformer_lite.timing.memory import peak_memory
 from cleanformer_lite.timing.operators import OperatorCount, count_operators
+from cleanformer_lite.timing.pictures import plot_comparison, plot_law
+from cleanformer_lite.timing.recall import Timings, measure_or_recall
+from cleanformer_lite.timing.variants import VARIANTS, build_variants
+from cleanformer_lite.timing.wrong_ways import WrongWay, wrong_ways
 
-__all__ = ["Comparison", "OperatorCount", "compare", "count_operators", "peak_memory"]
+__all__ = [
+    "VARIANTS",
+    "Comparison",
+    "Line",
+    "Measurement",
+    "OperatorCount",
+    "Rates",
+    "Shape",
+    "Timings",
+    "WrongWay",
+    "build_variants",
+    "compare",
+    "count_bytes",
+    "count_flops",
+    "count_operators",
+    "fit_line",
+    "floor_seconds",
+    "measure",
+    "measure_or_recall",
+    "measure_rates",
+    "peak_memory",
+    "plot_comparison",
+    "plot_law",
+    "predict_seconds",
+    "wrong_ways",
+]

@@ -1,18 +1,20 @@
 """Time several variants in turn, and give their ratios with their spread."""
 
-import datetime
-import platform
+import contextlib
 import random
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.benchmark import Timer
 
-from cleanformer_lite.timing.backward import run_backward
+from cleanformer_lite.timing.calls import make_call, make_timer, warm_up
+from cleanformer_lite.timing.kept_heap import heap_for
+from cleanformer_lite.timing.quartiles import Quartiles, in_time
+from cleanformer_lite.timing.same_function import largest_gap
+from cleanformer_lite.timing.setting import Setting, describe_setting
+
+Inputs = Sequence[Tensor] | Mapping[str, Sequence[Tensor]]
 
 
 @dataclass(repr=False)
@@ -20,24 +22,29 @@ class Comparison:
     """Times of variants measured side by side, and where they were measured.
 
     `seconds` holds one time a round for each variant, in seconds a call; the first variant is the
-    one that the ratios refer to.
+    one that the ratios refer to. `gap` is how far their outputs lay apart, None if that was not
+    compared.
     """
 
     seconds: dict[str, list[float]]
-    setting: str
+    setting: Setting | str
+    gap: float | None = None
     baseline: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.baseline = next(iter(self.seconds))
 
-    def ratios(self, name: str) -> tuple[float, float, float]:
-        """Return lower quartile, median and upper quartile of a variant's time over the first's.
+    def times(self, name: str) -> Quartiles:
+        """Return the quartiles of a variant's time."""
+        return Quartiles.of(self.seconds[name])
+
+    def ratios(self, name: str) -> Quartiles:
+        """Return the quartiles of a variant's time over the first's.
 
         Each ratio is taken within one round, so that a drift of the machine hits both sides alike.
         """
         pairs = zip(self.seconds[name], self.seconds[self.baseline], strict=True)
-        lower, median, upper = statistics.quantiles([ours / theirs for ours, theirs in pairs])
-        return lower, median, upper
+        return Quartiles.of([ours / theirs for ours, theirs in pairs])
 
     def differs(self, name: str) -> bool:
         """Say whether a variant's ratio stays clear of 1: its quartiles lie on one side of it."""
@@ -47,14 +54,16 @@ class Comparison:
     def __str__(self) -> str:
         width = max(map(len, self.seconds))
         lines = [f"{'':{width}}  median time   times {self.baseline} (quartiles)"]
-        for name, seconds in self.seconds.items():
+        for name in self.seconds:
             lower, median, upper = self.ratios(name)
-            line = f"{name:{width}}  {1e6 * statistics.median(seconds):8.0f} us   {median:.2f}"
+            line = f"{name:{width}}  {in_time(self.times(name).median):>11}   {median:.2f}"
             if name != self.baseline:
                 line += f" ({lower:.2f} to {upper:.2f})"
                 line += "" if self.differs(name) else "  no difference seen"
             lines.append(line)
-        return "\n".join([*lines, self.setting])
+        agreed = "" if self.gap is None else f"; outputs agree to {self.gap:.0e}"
+        rounds = len(self.seconds[self.baseline])
+        return "\n".join([*lines, f"{self.setting}; {rounds} rounds{agreed}"])
 
     def __repr__(self) -> str:
         return str(self)  # so that a notebook shows the table
@@ -62,21 +71,27 @@ class Comparison:
 
 def compare(
     variants: Mapping[str, Callable[..., Any]],
-    inputs: Sequence[Tensor] | Mapping[str, Sequence[Tensor]],
+    inputs: Inputs,
     *,
     backward: bool = False,
     rounds: int = 25,
     block_seconds: float = 0.01,
+    different: Collection[str] = (),
+    watch: Callable[[Comparison], bool] = lambda found: False,
 ) -> Comparison:
     """Time `variant(*inputs)` for every variant, in short blocks that take turns.
 
-    Every variant is warmed up first; in each round each gets one block of about `block_seconds`, in
-    a fresh order. One CPU thread; a GPU is waited for at both ends of a block. `inputs` are for all
-    variants alike, or a mapping from a variant's name to its own.
+    First all variants must give the same output, but for those named in `different`: a time beside
+    another means something for one function only. Every variant is warmed up; in each round each
+    gets one block of about `block_seconds`, in a fresh order. One CPU thread; a GPU is waited for
+    at both ends of a block. `inputs` are for all variants alike, or a mapping from a variant's name
+    to its own. Interrupted, it keeps the whole rounds that it has, if there are any. `watch` is
+    called after each round with what there is so far; if it returns True, that round is the last.
 
     Units: seconds.
 
-    Raises: ValueError for no variants, fewer than two rounds, or names that do not match.
+    Raises: ValueError for no variants, fewer than two rounds, names that do not match, or variants
+        that do not compute the same.
 
     Source: interleaving as in Chen & Revels (2016), "Robust benchmarking in noisy environments".
     """
@@ -87,44 +102,34 @@ def compare(
     given = inputs if isinstance(inputs, Mapping) else dict.fromkeys(variants, inputs)
     if given.keys() != variants.keys():
         raise ValueError(f"wanted inputs for {list(variants)}, got inputs for {list(given)}")
-    timers = {name: _timer(variants[name], given[name], backward) for name in variants}
-    numbers = {name: _calls_in(timer, block_seconds) for name, timer in timers.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    tensors = [x for own in given.values() for x in own]
+    setting = describe_setting(tensors, backward)
+    gap = largest_gap(variants, given, different)
+    calls = {name: make_call(variants[name], given[name], backward) for name in variants}
+    found = Comparison({name: [] for name in variants}, setting, gap)
+    with heap_for(tensors), contextlib.suppress(KeyboardInterrupt):
+        for one in take_turns(calls, rounds, block_seconds):
+            for name, seconds in one.items():
+                found.seconds[name].append(seconds)
+            if watch(found):
+                break
+    if len(found.seconds[found.baseline]) == 0:
+        raise KeyboardInterrupt  # nothing to keep
+    return found
+
+
+def take_turns(
+    calls: Mapping[str, Callable[[], None]], rounds: int, block_seconds: float
+) -> Iterator[dict[str, float]]:
+    """Yield one round after another: each call's time, taken in a fresh order.
+
+    Units: seconds a call.
+    """
+    timers = {name: make_timer(call) for name, call in calls.items()}
+    numbers = {
+        name: max(1, round(block_seconds / warm_up(timer))) for name, timer in timers.items()
+    }
     order = random.Random(0)
     for _ in range(rounds):
-        for name in order.sample(list(timers), len(timers)):
-            seconds[name].append(timers[name].timeit(numbers[name]).median)
-    return Comparison(seconds, describe_setting(given, backward))
-
-
-def _timer(variant: Callable[..., Any], inputs: Sequence[Tensor], backward: bool) -> Timer:
-    """Make the clock for one variant: `torch.utils.benchmark` waits for the GPU by itself."""
-
-    def call() -> None:
-        if backward:
-            run_backward(variant, inputs)
-            return
-        with torch.inference_mode():
-            variant(*inputs)
-
-    return Timer("call()", globals={"call": call}, num_threads=1)
-
-
-def _calls_in(timer: Timer, seconds: float) -> int:
-    """Warm up with three calls, then say how many calls fill `seconds`, one at least."""
-    once = min(timer.timeit(1).median for _ in range(3))
-    return max(1, round(seconds / once))
-
-
-def describe_setting(given: Mapping[str, Sequence[Tensor]], backward: bool) -> str:
-    """Say what was timed and on what: without it a time means nothing."""
-    tensors = [x for inputs in given.values() for x in inputs]
-    device = tensors[0].device
-    name = f"one {platform.machine()} CPU thread"
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    direction = "forward and backward" if backward else "forward"
-    shapes = ", ".join(dict.fromkeys(str(tuple(x.shape)) for x in tensors))
-    dtype = str(tensors[0].dtype).removeprefix("torch.")
-    today = datetime.date.today().isoformat()
-    return f"{direction} on {shapes} {dtype}, {name}, torch {torch.__version__}, {today}"
+        turns = order.sample(list(timers), len(timers))
+        yield {name: timers[name].timeit(numbers[name]).median for name in turns}

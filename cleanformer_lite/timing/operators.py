@@ -26,6 +26,10 @@ class _Counter(TorchDispatchMode):
     compute = 0
     views = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -33,6 +37,7 @@ class _Counter(TorchDispatchMode):
             self.views += 1
         else:
             self.compute += 1
+            self.names.append(str(func.overloadpacket).removeprefix("aten."))
         return func(*args, **(kwargs or {}))
 
 
@@ -54,3 +59,22 @@ def count_operators(
     with torch.set_grad_enabled(backward), _Counter() as counter:
         run_backward(module, inputs) if backward else module(*inputs)
     return OperatorCount(counter.compute, counter.views)
+
+
+KERNELS = {
+    "flash": "scaled_dot_product_flash",
+    "memory-efficient": "scaled_dot_product_efficient",
+    "cudnn": "scaled_dot_product_cudnn",
+    "fast path": "native_multi_head_attention",
+}
+
+
+def name_kernel(module: Callable[..., Any], inputs: Sequence[Tensor]) -> str:
+    """Name the fused kernel that attends in one call, or say "written out" where there is none.
+
+    It is read off the operators that reach the backend: what ran, not what was allowed.
+    """
+    with torch.no_grad(), _Counter() as counter:
+        module(*inputs)
+    seen = " ".join(counter.names)
+    return next((kind for kind, name in KERNELS.items() if name in seen), "written out")

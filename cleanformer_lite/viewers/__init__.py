@@ -14,28 +14,34 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.layer_facts import xray
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.source import show_source
+    from cleanformer_lite.viewers.timing_explorer import explore_timings
+    from cleanformer_lite.viewers.timing_panel import time_here
     from cleanformer_lite.viewers.trained_anyway import guess_the_broken
     from cleanformer_lite.viewers.what_heads_see import nudge_input
 
 __all__ = [
     "explore_heads",
+    "explore_timings",
     "guess_the_broken",
     "head_view",
     "heatmap",
     "nudge_input",
     "show_source",
     "show_xray",
+    "time_here",
     "trace_index",
     "xray",
 ]
 MODULES = {
     "explore_heads": "head_explorer",
+    "explore_timings": "timing_explorer",
     "guess_the_broken": "trained_anyway",
     "head_view": "head_view",
     "heatmap": "heatmap",
     "nudge_input": "what_heads_see",
     "show_source": "source",
     "show_xray": "module_xray",
+    "time_here": "timing_panel",
     "trace_index": "index_tracer",
     "xray": "layer_facts",
 }

@@ -1,0 +1,138 @@
+"""Times measured here and now, or recorded elsewhere, or "not measured": never without a label."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from cleanformer_lite.timing.floor import Shape, measure_rates
+from cleanformer_lite.timing.quartiles import in_time
+from cleanformer_lite.timing.recordings import Recording, find_recording
+from cleanformer_lite.timing.setting import describe_setting, name_dtype
+from cleanformer_lite.timing.sweep import Point, Row, sweep
+
+NAMES = ("fused", "split", "looped")
+QUICK, THOROUGH = (9, 0.005), (25, 0.02)  # rounds, and seconds a block
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Rows of times and where they come from; without rows, why there are none."""
+
+    rows: list[Row]
+    source: str
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return self.source
+        names = list(dict.fromkeys(row.variant for row in self.rows))
+        head = f"{'length':>6} {'heads':>5}  {'time of ' + names[0]:>16}"
+        lines = [head + "".join(f"  {name:>24}" for name in names[1:])]
+        for length, heads in dict.fromkeys((row.length, row.num_heads) for row in self.rows):
+            found = {r.variant: r for r in self.rows if (r.length, r.num_heads) == (length, heads)}
+            first = found[names[0]]
+            line = f"{length:6} {heads:5}  {in_time(first.time.median):>16}"
+            lines.append(line + "".join(f"  {_times(found.get(name)):>24}" for name in names[1:]))
+        return "\n".join([*lines, f"Other columns: times {names[0]}. {self.source}"])
+
+    def __repr__(self) -> str:
+        return str(self)  # so that a notebook shows it
+
+
+def _times(row: Row | None) -> str:
+    """Write a ratio with its quartiles, or that there is no difference to be seen."""
+    if row is None:
+        return "not measured"
+    lower, median, upper = row.ratio
+    same = " =" if lower <= 1.0 <= upper else ""
+    return f"{median:.2f} ({lower:.2f} to {upper:.2f}){same}"
+
+
+def measure_or_recall(
+    names: Sequence[str] = NAMES,
+    *,
+    lengths: Iterable[int] = (64, 1024),
+    heads: Iterable[int] = (1, 4, 16),
+    embed_dim: int = 1024,
+    batch: int = 1,
+    dtype: torch.dtype | None = None,
+    backward: bool = False,
+    device: str = "cuda",
+    quick: bool = True,
+) -> Timings:
+    """Measure on this machine's `device` if it has one; else recall a recording of one, labelled.
+
+    `dtype` is bfloat16 on a GPU and float32 on a CPU unless it is given. A quick run takes fewer
+    and shorter rounds. Interrupted, it returns what it has measured so far.
+
+    Raises: ValueError for an unknown variant, sizes that do not fit, or another device than "cuda"
+        and "cpu".
+    """
+    if device not in ("cuda", "cpu"):
+        raise ValueError(f"wanted device 'cuda' or 'cpu', got {device!r}")
+    dtype = dtype or (torch.bfloat16 if device == "cuda" else torch.float32)
+    points = [
+        Point(Shape(batch, length, embed_dim, count), dtype, backward)
+        for length in lengths
+        for count in heads
+    ]
+    if device == "cuda" and not torch.cuda.is_available():
+        return recall(find_recording(device), device, points, names)
+    return measure_points(points, names, device, quick)
+
+
+def measure_points(
+    points: Sequence[Point], names: Sequence[str], device: str, quick: bool
+) -> Timings:
+    """Measure the points one by one, with a progress bar, until they are done or interrupted."""
+    rounds, block_seconds = QUICK if quick else THOROUGH
+    dtype = points[0].dtype
+    rates = {name_dtype(dtype): measure_rates(device, dtype)}
+    rows: list[Row] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        for found in with_progress(
+            sweep(points, names, rates, device=device, rounds=rounds, block_seconds=block_seconds),
+            len(points),
+        ):
+            rows += found
+    asked = len(points) * len(names)
+    missing = "" if len(rows) == asked else f"; stopped after {len(rows)} of {asked} times"
+    shape = points[0].shape
+    setting = describe_setting([torch.empty(0, device=device, dtype=dtype)], points[0].backward)
+    setting = replace(setting, shapes=f"N = {shape.batch}, E = {shape.embed_dim}")
+    return Timings(rows, f"Measured now: {setting}{missing}.")
+
+
+def with_progress(found: Iterator[list[Row]], total: int) -> Iterator[list[Row]]:
+    """Show a bar while there is work, and remove it afterwards; without tqdm there is none."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return found
+    bar: Iterator[list[Row]] = tqdm(found, total=total, desc="measuring", leave=False)
+    return bar
+
+
+def recall(
+    recording: Recording | None, kind: str, points: Sequence[Point], names: Sequence[str]
+) -> Timings:
+    """Pick the rows of a recording that were asked for."""
+    machine = "a GPU" if kind == "cuda" else "a CPU"
+    if recording is None:
+        return Timings([], f"Not measured: no {machine[2:]} here, and no recording from one yet.")
+    wanted = {
+        (name, p.shape.batch, p.shape.length, p.shape.embed_dim, p.shape.num_heads,
+         name_dtype(p.dtype), p.backward)
+        for p in points
+        for name in names
+    }  # fmt: skip
+    rows = [
+        row
+        for row in recording.rows
+        if (row.variant, row.batch, row.length, row.embed_dim, row.num_heads, row.dtype,
+            row.backward) in wanted
+    ]  # fmt: skip
+    if not rows:
+        return Timings([], f"Not measured at these sizes; recorded is: {recording.birth}.")
+    return Timings(rows, f"Recorded: {recording.birth}.")

@@ -1,0 +1,79 @@
+"""What a number was measured on: without it a time means nothing."""
+
+import datetime
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The birth certificate of a measurement. Whatever does not apply is None."""
+
+    device: str
+    driver: str | None
+    threads: int | None
+    torch: str
+    dtype: str
+    tf32: bool | None
+    shapes: str
+    direction: str
+    date: str
+
+    def __str__(self) -> str:
+        on = self.device if self.threads is None else f"{self.threads} thread of {self.device}"
+        driver = "" if self.driver is None else f", CUDA {self.driver}"
+        tf32 = "" if self.tf32 is None else f", TF32 {'on' if self.tf32 else 'off'}"
+        return (
+            f"{self.direction} on {self.shapes} {self.dtype}, {on}{driver}{tf32}, "
+            f"torch {self.torch}, {self.date}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts by name, for a recording."""
+        return asdict(self)
+
+
+def describe_setting(inputs: Sequence[Tensor], backward: bool) -> Setting:
+    """Say what is measured, and on what.
+
+    Raises: ValueError if there is no tensor among the inputs.
+    """
+    if not inputs:
+        raise ValueError("wanted at least one tensor as input, got none")
+    x = inputs[0]
+    on_gpu = x.device.type == "cuda"
+    return Setting(
+        device=name_device(x.device),
+        driver=torch.version.cuda if on_gpu else None,
+        threads=None if on_gpu else 1,
+        torch=torch.__version__,
+        dtype=name_dtype(x.dtype),
+        tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
+        shapes=", ".join(dict.fromkeys(str(tuple(tensor.shape)) for tensor in inputs)),
+        direction="forward and backward" if backward else "forward",
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def name_device(device: torch.device) -> str:
+    """Name the graphics card or the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    known = models and models[0].lower() not in {"", "unknown"}
+    return f"{models[0]} CPU" if known else f"{platform.machine()} CPU"
+
+
+def name_dtype(dtype: torch.dtype) -> str:
+    """Name a dtype without the word torch."""
+    return str(dtype).removeprefix("torch.")

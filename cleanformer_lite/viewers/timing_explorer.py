@@ -1,0 +1,113 @@
+"""Recorded times to look through: pick heads and length, predict, then see."""
+
+from typing import Any
+
+import traitlets
+
+from cleanformer_lite.timing.quartiles import in_bytes, in_time
+from cleanformer_lite.timing.recordings import Recording, find_recording
+from cleanformer_lite.timing.sweep import Row
+from cleanformer_lite.viewers.mount import Viewer, script_of, table
+
+SHOWN = ("fused", "split", "looped", "built in forward", "nn.MHA")
+NONE_YET = "Not measured: there is no recording to show yet."
+
+
+class TimingExplorer(Viewer):
+    """Bars of recorded times, each over the fused module's, at the sizes that the reader picks.
+
+    Traits: `rows`, for each direction, length and number of heads a list of variants, each with
+        `name`, `time` in seconds, `ratio` as lower quartile, median and upper quartile,
+        `operators`, `memory` in bytes and `floors`, its time over the floor; `lengths` and `heads`,
+        what there is to pick; `direction`, `length` and `head_count`, what is picked; `guess`, how
+        many times as long the reader thinks that the loop takes; `revealed`; `source`, what it was
+        recorded on.
+
+    Raises: ValueError for a length or a number of heads that was not recorded.
+    """
+
+    _esm = script_of("timing_explorer")
+    title = "Times recorded, to pick from"
+    shown = (
+        "rows", "lengths", "heads", "direction", "length", "head_count", "guess", "revealed",
+        "source",
+    )  # fmt: skip
+    rows: Any = traitlets.Dict().tag(sync=True)
+    lengths = traitlets.List(traitlets.Int()).tag(sync=True)
+    heads = traitlets.List(traitlets.Int()).tag(sync=True)
+    direction = traitlets.Enum(["forward", "forward and backward"], "forward").tag(sync=True)
+    length = traitlets.Int().tag(sync=True)
+    head_count = traitlets.Int().tag(sync=True)
+    guess = traitlets.Float(1.0).tag(sync=True)
+    revealed = traitlets.Bool(False).tag(sync=True)
+    source = traitlets.Unicode().tag(sync=True)
+
+    @traitlets.validate("length", "head_count")
+    def _check_picked(self, proposal: dict[str, Any]) -> int:
+        recorded = self.lengths if proposal["trait"].name == "length" else self.heads
+        if proposal["value"] not in recorded:
+            raise ValueError(f"wanted one of the recorded {recorded}, got {proposal['value']}")
+        return int(proposal["value"])
+
+    def static(self) -> str:
+        columns = ["length, heads", *SHOWN[1:]]
+        rows = []
+        for key, variants in self.rows.items():
+            direction, length, heads = key.split("|")
+            if direction == "forward":
+                ratio = {one["name"]: f"{one['ratio'][1]:.2f}" for one in variants}
+                cells = [ratio.get(name, "not measured") for name in columns[1:]]
+                rows.append([f"{length}, {heads}", *cells])
+        return table(f"Time over the fused module's, forward. {self.source}", columns, rows)
+
+
+def explore_timings(recording: Recording | None = None) -> TimingExplorer:
+    """Show a recording of times, a GPU's if there is one and a CPU's otherwise.
+
+    Raises: ValueError, saying what is missing, if there is no recording, or none of one sequence at
+        several lengths.
+    """
+    gpu = find_recording("cuda")
+    recording = recording or gpu or find_recording("cpu")
+    if recording is None:
+        raise ValueError(NONE_YET)
+    width = max(
+        {row.embed_dim for row in recording.rows},
+        key=lambda e: sum(row.embed_dim == e for row in recording.rows),
+    )
+    usual = max(
+        {row.dtype for row in recording.rows},
+        key=lambda dtype: sum(row.dtype == dtype for row in recording.rows),
+    )
+    chosen = [
+        row
+        for row in recording.rows
+        if (row.batch, row.embed_dim, row.dtype) == (1, width, usual) and row.variant in SHOWN
+    ]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in chosen:
+        direction = "forward and backward" if row.backward else "forward"
+        rows.setdefault(f"{direction}|{row.length}|{row.num_heads}", []).append(as_shown(row))
+    lengths = sorted({row.length for row in chosen})
+    heads = sorted({row.num_heads for row in chosen})
+    missing = "" if recording.birth.kind == "cuda" else " From a GPU: not measured."
+    return TimingExplorer(
+        rows=rows,
+        lengths=lengths,
+        heads=heads,
+        length=lengths[0],
+        head_count=heads[len(heads) // 2],
+        source=f"One sequence, E = {width}, {usual}. Recorded on {recording.birth}.{missing}",
+    )
+
+
+def as_shown(row: Row) -> dict[str, Any]:
+    """Put down what the picture says of one variant."""
+    return {
+        "name": row.variant,
+        "time": in_time(row.time.median),
+        "ratio": [float(f"{part:.3g}") for part in row.ratio],
+        "operators": row.operators,
+        "memory": in_bytes(row.peak_memory or 0),
+        "floors": float(f"{row.time.median / row.floor:.2g}"),
+    }

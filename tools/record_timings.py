@@ -1,0 +1,138 @@
+"""Measure every variant over heads, lengths, batches and dtypes, and keep the times in a file.
+
+Usage: python tools/record_timings.py, about ten minutes on one CPU thread, and the same command on
+a GPU. The file is cleanformer_lite/recordings/timing-<device>.json. Interrupt it at any moment:
+what was measured until then is written.
+"""
+
+import argparse
+import datetime
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from cleanformer_lite.timing.floor import Rates, Shape, floor_seconds, measure_rates
+from cleanformer_lite.timing.recordings import Birth, Recording, file_for
+from cleanformer_lite.timing.setting import name_device, name_dtype
+from cleanformer_lite.timing.sweep import Point, Row, sweep
+from cleanformer_lite.timing.variants import COMPILED, DIFFERENT, VARIANTS
+
+HEADS = (1, 2, 4, 8, 16, 32)
+LENGTHS = {"cpu": (64, 256, 1024, 2048), "cuda": (64, 256, 1024, 2048, 4096, 8192)}
+WIDTH = {"cpu": 256, "cuda": 1024}
+USUAL = {"cpu": torch.float32, "cuda": torch.bfloat16}
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+BATCHES = (2, 4, 8, 16)
+SECONDS_A_POINT, FEWEST, MOST = 15, 9, 25
+# Scores of all heads at once, kept for the way back three times over: beyond this no written-out
+# variant is asked for them.
+MOST_BYTES = {"cpu": 4 * 2**30, "cuda": 64 * 2**30}
+WRITTEN_OUT = ("split", "fused, no flash", "nn.MHA, weights")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def points_for(kind: str) -> list[Point]:
+    """List the points: heads by length, batches, dtypes, and a problem that is all launching."""
+    width, usual = WIDTH[kind], USUAL[kind]
+    points = []
+    for backward in (False, True):
+        points += [
+            Point(Shape(1, length, width, heads), usual, backward)
+            for length in LENGTHS[kind]
+            for heads in HEADS
+        ]
+        points += [Point(Shape(batch, 256, width, 8), usual, backward) for batch in BATCHES]
+        points += [
+            Point(Shape(1, 256, width, 8), dtype, backward) for dtype in DTYPES if dtype != usual
+        ]
+        points += [Point(Shape(1, 16, 64, heads), usual, backward) for heads in HEADS]
+    return points
+
+
+def names_at(point: Point, kind: str) -> list[str]:
+    """Leave out the variants that would not fit into memory at this point."""
+    shape = point.shape
+    scores = shape.batch * shape.num_heads * shape.length**2 * point.dtype.itemsize
+    fits = 3 * scores <= MOST_BYTES[kind]
+    return [name for name in VARIANTS if fits or name not in WRITTEN_OUT]
+
+
+def compiled_points(kind: str) -> list[Point]:
+    """List the few points at which the compiled variants are timed: each compiles anew."""
+    lengths = LENGTHS[kind][0], LENGTHS[kind][2]
+    return [
+        Point(Shape(1, length, WIDTH[kind], 8), USUAL[kind], backward)
+        for length in lengths
+        for backward in (False, True)
+    ]
+
+
+def rounds_at(point: Point, rates: Rates) -> int:
+    """Take many rounds where a call is short, and fewer where all of them would take minutes."""
+    least = floor_seconds(point.shape, rates, point.dtype.itemsize, backward=point.backward)
+    return max(FEWEST, min(MOST, round(SECONDS_A_POINT / (len(VARIANTS) * 4 * least))))
+
+
+def measure_all(kind: str, rates: dict[str, Rates], compiling: bool) -> list[Row]:
+    """Measure point after point until all are done or somebody interrupts."""
+    todo = [(point, names_at(point, kind)) for point in points_for(kind)]
+    if compiling:
+        names = ["fused", *(name + COMPILED for name in VARIANTS if name not in DIFFERENT)]
+        todo += [(point, names) for point in compiled_points(kind)]
+    rows: list[Row] = []
+    try:
+        for point, names in tqdm(todo, desc="points", mininterval=5):
+            rounds = rounds_at(point, rates[name_dtype(point.dtype)])
+            for found in sweep([point], names, rates, device=kind, rounds=rounds):
+                rows += found
+    except KeyboardInterrupt:
+        print(f"stopped; {len(rows)} rows are kept", file=sys.stderr)
+    return rows
+
+
+def commit() -> str:
+    """Name the commit that is measured, and say so if files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def birth(kind: str) -> Birth:
+    """Say where, with what and when the times are measured."""
+    on_gpu = kind == "cuda"
+    return Birth(
+        device=name_device(torch.device(kind)),
+        kind=kind,
+        driver=torch.version.cuda if on_gpu else None,
+        tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
+        threads=None if on_gpu else 1,
+        torch=torch.__version__,
+        commit=commit(),
+        command=" ".join(["python", "tools/record_timings.py", *sys.argv[1:]]),
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def main() -> None:
+    """Measure, and write the file that the pages read."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=usual)
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    chosen = parser.parse_args()
+    if chosen.device == "cuda" and not torch.cuda.is_available():
+        parser.error("wanted a GPU for --device cuda, got none on this machine")
+    torch.set_num_threads(1)
+    kind = chosen.device
+    rates = {name_dtype(dtype): measure_rates(kind, dtype) for dtype in DTYPES}
+    rows = measure_all(kind, rates, not chosen.no_compile)
+    path = file_for(kind)
+    Recording(birth(kind), rates, rows).save(path)
+    print(f"{len(rows)} rows in {path}")
+
+
+if __name__ == "__main__":
+    main()
