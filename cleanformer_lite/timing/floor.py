@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import Tensor
 
 from cleanformer_lite.timing.calls import make_timer, warm_up
 
@@ -92,14 +93,18 @@ def measure_rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch
     Takes about a second. Units: operations, bytes and seconds, as in `Rates`.
     """
     on_gpu = torch.device(device).type == "cuda"
-    side, matrix = 64, torch.randn(64, 64, device=device, dtype=dtype)
-    while side < LARGEST and warm_up(make_timer(lambda: matrix @ matrix)) < ENOUGH:
-        side *= 2
+
+    def product(side: int) -> Callable[[], Tensor]:
         matrix = torch.randn(side, side, device=device, dtype=dtype)
+        return lambda: matrix @ matrix
+
+    side = 64
+    while side < LARGEST and warm_up(make_timer(product(side))) < ENOUGH:
+        side *= 2
     block = torch.empty(2**30 if on_gpu else 2**26, dtype=torch.uint8, device=device)
     target, one = torch.empty_like(block), torch.ones(1, device=device)
     return Rates(
-        flops=2 * side**3 / fastest(lambda: matrix @ matrix),
+        flops=2 * side**3 / fastest(product(side)),
         bandwidth=2 * block.numel() / fastest(lambda: target.copy_(block)),
         launch=fastest(lambda: one.add_(1.0)),
     )
