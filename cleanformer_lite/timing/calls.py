@@ -9,8 +9,6 @@ from torch.utils.benchmark import Timer
 
 from cleanformer_lite.timing.backward import run_backward
 
-WARM_UP = 3
-
 
 def make_call(
     variant: Callable[..., Any], inputs: Sequence[Tensor], backward: bool
@@ -36,5 +34,5 @@ def make_timer(call: Callable[[], object]) -> Timer:
 
 
 def warm_up(timer: Timer) -> float:
-    """Make a few calls that count for nothing; return how long the fastest took, in seconds."""
-    return min(timer.timeit(1).median for _ in range(WARM_UP))
+    """Make three calls and return what the third took, in seconds: `timeit` drops two by itself."""
+    return timer.timeit(1).median

@@ -14,10 +14,12 @@ from torch import Tensor
 
 LONG = 1024  # below this length the blocks are too small to be handed back
 
-# From malloc.h. The values that glibc starts with are given back afterwards.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-USUAL_TRIM, USUAL_MMAPS = 128 * 1024, 65536
+# From malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 NEVER_TRIM = 2**31 - 1
+# Once told, glibc no longer adapts these by itself. Afterwards they get the values at which it
+# would have arrived after large tensors were freed.
+GROWN_MMAP, GROWN_TRIM, USUAL_MMAPS = 32 * 2**20, 64 * 2**20, 65536
 
 
 @contextlib.contextmanager
@@ -38,7 +40,8 @@ def kept_heap() -> Iterator[bool]:
         yield True
     finally:
         mallopt(M_MMAP_MAX, USUAL_MMAPS)
-        mallopt(M_TRIM_THRESHOLD, USUAL_TRIM)
+        mallopt(M_MMAP_THRESHOLD, GROWN_MMAP)
+        mallopt(M_TRIM_THRESHOLD, GROWN_TRIM)
         trim(0)
 
 

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -68,7 +69,13 @@ def test_own_inputs_for_each() -> None:
         "a": lambda x: seen.append(("a", x.shape[0])),
         "b": lambda x: seen.append(("b", x.shape[0])),
     }
-    compare(variants, {"a": [torch.zeros(2)], "b": [torch.zeros(3)]}, rounds=2, block_seconds=1e-5)
+    compare(
+        variants,
+        {"a": [torch.zeros(2)], "b": [torch.zeros(3)]},
+        rounds=2,
+        block_seconds=1e-5,
+        different=["b"],
+    )
     assert set(seen) == {("a", 2), ("b", 3)}
 
 
@@ -85,3 +92,87 @@ def test_bad_calls_say_what_was_wanted(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         compare(variants, inputs, rounds=rounds)  # type: ignore[arg-type]
+
+
+def test_variants_that_compute_something_else_are_refused_before_any_timing() -> None:
+    called: list[int] = []
+
+    def doubled(x: Tensor) -> Tensor:
+        called.append(1)
+        return 2 * x
+
+    message = "wanted variants that compute the same, got 'doubled' 1 away from 'same'"
+    with pytest.raises(ValueError, match=message):
+        compare({"same": torch.clone, "doubled": doubled}, [X])
+    assert len(called) == 1
+    assert compare(
+        {"same": torch.clone, "doubled": doubled}, [X], rounds=2, different=["doubled"]
+    ).seconds["doubled"]
+
+
+def test_nan_agrees_with_nothing() -> None:
+    with pytest.raises(ValueError, match="got 'lost' nan away"):
+        compare({"same": torch.clone, "lost": lambda x: x * float("nan")}, [X])
+
+
+def test_another_shape_is_another_function() -> None:
+    with pytest.raises(ValueError, match="got 'flat' inf away"):
+        compare({"same": torch.clone, "flat": torch.flatten}, [X])
+
+
+def test_names_that_are_not_there_cannot_differ() -> None:
+    with pytest.raises(ValueError, match=r"out of \['a'\] in `different`, got \['b'\]"):
+        compare({"a": torch.clone}, [X], different=["b"])
+
+
+def test_the_table_says_how_far_outputs_agree() -> None:
+    text = str(
+        compare(
+            {"plain": torch.clone, "off": lambda x: x * (1 + 3e-6)}, [X], rounds=2,
+            block_seconds=1e-5,
+        )
+    )  # fmt: skip
+    assert "outputs agree to 3e-06" in text
+    assert "2 rounds" in text
+
+
+def interrupted_after(calls: int) -> Callable[[Tensor], Tensor]:
+    left = [calls]
+
+    def call(x: Tensor) -> Tensor:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return x
+
+    return call
+
+
+def test_an_interrupt_keeps_the_rounds_that_are_whole() -> None:
+    # One call to compare outputs; then torch's Timer makes two calls before each that it times:
+    # one of these to warm up, and one a round.
+    slow = waiting(1e-3)()
+    variants = {"slow": slow, "interrupted": interrupted_after(1 + 3 + 4 * 3)}
+    inputs = {"slow": [X], "interrupted": [X]}
+    found = compare(variants, inputs, rounds=9, block_seconds=1e-9)
+    assert {name: len(times) for name, times in found.seconds.items()} == {
+        "slow": 4,
+        "interrupted": 4,
+    }
+
+
+def test_an_interrupt_before_the_first_round_is_passed_on() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        compare({"interrupted": interrupted_after(3)}, [X], block_seconds=1e-9)
+
+
+def test_whoever_watches_may_end_it() -> None:
+    seen: list[int] = []
+
+    def watch(found: Comparison) -> bool:
+        seen.append(len(found.seconds["copy"]))
+        return len(seen) == 3
+
+    found = compare({"copy": torch.clone}, [X], rounds=9, block_seconds=1e-9, watch=watch)
+    assert seen == [1, 2, 3]
+    assert len(found.seconds["copy"]) == 3

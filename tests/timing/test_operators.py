@@ -3,12 +3,16 @@ import torch
 from torch import Tensor, nn
 
 from cleanformer_lite import (
+    FusedMultiHeadAttention,
     HeadsBuiltInForward,
     LoopedMultiHeadAttention,
     SingleHeadAttention,
+    SlicedMultiHeadAttention,
     SplitMultiHeadAttention,
+    WideMultiHeadAttention,
 )
-from cleanformer_lite.timing import count_operators
+from cleanformer_lite.timing import VARIANTS, build_variants, count_operators
+from cleanformer_lite.timing.operators import name_kernel
 
 # Two sequences: with one, a split has nothing to copy and the counts would be lower.
 X = torch.randn(2, 5, 96)
@@ -29,6 +33,30 @@ def test_split_launches_twelve_however_many_heads(heads: int) -> None:
 @pytest.mark.parametrize("heads", [1, 3, 8])
 def test_building_three_layers_a_head_costs_twelve_operators_more(heads: int) -> None:
     assert count_operators(HeadsBuiltInForward(96, heads), [X]).compute == 19 * heads + 2
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 8, 32])
+def test_fused_launches_three_however_many_heads(heads: int) -> None:
+    # The product that makes q, k and v, the kernel, the output projection.
+    assert count_operators(FusedMultiHeadAttention(96, heads), [X]).compute == 3
+
+
+@pytest.mark.parametrize("heads", [2, 3, 8])
+def test_sliced_and_wide_loop_over_their_heads(heads: int) -> None:
+    # Sliced gathers the slice for q, k and v first: three operators a head more than the loop.
+    assert count_operators(SlicedMultiHeadAttention(96, heads), [X]).compute == 10 * heads + 2
+    assert count_operators(WideMultiHeadAttention(96, heads), [X]).compute == 7 * heads + 2
+
+
+@pytest.mark.parametrize("heads", [2, 3, 8])
+def test_with_gradients_the_laws_are_other_numbers_but_as_straight(heads: int) -> None:
+    def count(kind: type[nn.Module]) -> int:
+        return count_operators(kind(96, heads), [X], backward=True).compute
+
+    assert count(LoopedMultiHeadAttention) == 20 * heads + 7
+    assert count(HeadsBuiltInForward) == 32 * heads + 7
+    assert count(SplitMultiHeadAttention) == 33
+    assert count(FusedMultiHeadAttention) == 12
 
 
 def test_views_are_counted_apart() -> None:
@@ -73,3 +101,20 @@ def test_the_output_of_a_tuple_is_its_first() -> None:
 
     counts = [count_operators(call, [X], backward=True) for call in (without, with_weights)]
     assert counts[0].compute == counts[1].compute
+
+
+def test_the_kernel_is_read_off_what_ran() -> None:
+    built = build_variants(VARIANTS, 96, 3)
+    assert {name: name_kernel(variant, [X]) for name, variant in built.items()} == {
+        "fused": "flash",
+        "split": "written out",
+        "looped": "written out",
+        "built in forward": "written out",
+        "fused, no flash": "written out",
+        "nn.MHA": "flash",
+        "nn.MHA, weights": "written out",
+    }
+    # In eval mode, without gradients and with an even number of heads, PyTorch's own module is one
+    # operator that hides several.
+    even = build_variants(["nn.MHA"], 96, 4)["nn.MHA"].eval()
+    assert name_kernel(even, [X]) == "fast path"
