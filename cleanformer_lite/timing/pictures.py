@@ -20,7 +20,9 @@ def plot_law(operators: Sequence[int], seconds: Sequence[float], line: Line) -> 
 
     figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
     ends = (0, max(operators))
-    axes.plot(ends, [1e6 * (line.start + line.slope * x) for x in ends], color="grey", label=line)
+    axes.plot(
+        ends, [1e6 * (line.start + line.slope * x) for x in ends], color="grey", label=str(line)
+    )
     axes.plot(operators, [1e6 * time for time in seconds], "o", color=INK, label="measured")
     axes.set_xlabel("operators in one call")
     axes.set_ylabel("microseconds")

@@ -77,7 +77,7 @@ def test_a_call_that_cannot_be_recorded_as_a_graph_has_no_device_time(
     measuring = sys.modules["cleanformer_lite.timing.measure"]
     monkeypatch.setattr(measuring, "device_seconds", refuse)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    assert measuring.replayed(list, 3) is None  # type: ignore[attr-defined]
+    assert measuring.replayed(list, 3) is None
 
 
 def test_bad_calls_say_what_was_wanted() -> None:

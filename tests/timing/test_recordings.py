@@ -1,0 +1,211 @@
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+import torch
+
+from cleanformer_lite.timing import Rates, Shape, measure_or_recall
+from cleanformer_lite.timing.quartiles import Quartiles
+from cleanformer_lite.timing.recall import Timings, recall
+from cleanformer_lite.timing.recordings import (
+    COLUMNS,
+    FOLDER,
+    Birth,
+    Recording,
+    file_for,
+    find_recording,
+)
+from cleanformer_lite.timing.sweep import Point, Row
+
+BIRTH = Birth("a card", "cuda", "13.0", False, None, "2.11", "abc1234", "a command", "2026-01-02")
+ROW = Row(
+    "fused", 1, 64, 1024, 16, "bfloat16", False, Quartiles(1e-5, 2e-5, 3e-5),
+    Quartiles(1.0, 1.0, 1.0), 25, 3, "flash", 4096, 1e-6, Quartiles(5e-6, 6e-6, 7e-6), 3, None,
+)  # fmt: skip
+LOOP = replace(ROW, variant="looped", ratio=Quartiles(3.9, 4.0, 4.123456789), operators=114)
+RATES = {"bfloat16": Rates(8e14, 4e12, 5e-6)}
+RECORDING = Recording(BIRTH, RATES, [ROW, LOOP])
+POINT = Point(Shape(1, 64, 1024, 16), torch.bfloat16)
+POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+SPREAD = {"type": "array", "items": POSITIVE, "minItems": 3, "maxItems": 3}
+COUNT = {"type": "integer", "minimum": 1}
+CELLS = {
+    "variant": {"type": "string"},
+    "batch": COUNT,
+    "length": COUNT,
+    "embed_dim": COUNT,
+    "num_heads": COUNT,
+    "dtype": {"enum": ["float32", "bfloat16", "float16"]},
+    "backward": {"type": "boolean"},
+    "time": SPREAD,
+    "ratio": SPREAD,
+    "rounds": {"type": "integer", "minimum": 2},
+    "operators": {"type": ["integer", "null"]},
+    "kernel": {"type": ["string", "null"]},
+    "peak_memory": {"type": ["integer", "null"]},
+    "floor": POSITIVE,
+    "device_time": {"anyOf": [SPREAD, {"type": "null"}]},
+    "launches": {"type": ["integer", "null"]},
+    "compile_time": {"type": ["number", "null"]},
+}
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["birth", "rates", "columns", "rows"],
+    "properties": {
+        "birth": {
+            "type": "object",
+            "required": ["device", "kind", "torch", "commit", "command", "date"],
+            "properties": {
+                "device": {"type": "string", "minLength": 3},
+                "kind": {"enum": ["cpu", "cuda"]},
+                "commit": {"type": "string", "pattern": "^[0-9a-f]{7,40}(-dirty)?$"},
+                "date": {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"},
+            },
+        },
+        "rates": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {
+                "type": "object",
+                "required": ["flops", "bandwidth", "launch"],
+                "additionalProperties": POSITIVE,
+            },
+        },
+        "columns": {"const": list(CELLS)},
+        "rows": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "array",
+                "prefixItems": list(CELLS.values()),
+                "minItems": len(CELLS),
+                "maxItems": len(CELLS),
+            },
+        },
+    },
+}
+SHIPPED = sorted(FOLDER.glob("timing-*.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_what_is_shipped_follows_the_schema(path: Path) -> None:
+    content = json.loads(path.read_text(encoding="utf8"))
+    jsonschema.Draft202012Validator(SCHEMA).validate(content)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_no_row_contradicts_itself(path: Path) -> None:
+    for row in Recording.load(path).rows:
+        for spread in (row.time, row.ratio):
+            assert spread.lower <= spread.median <= spread.upper
+        if row.variant == "fused":
+            assert row.ratio == (1.0, 1.0, 1.0)
+        if row.variant == "looped" and not row.backward:
+            assert row.operators == 7 * row.num_heads + 2
+
+
+def test_the_columns_are_those_of_the_schema_and_of_the_readme() -> None:
+    assert list(CELLS) == COLUMNS
+    text = (FOLDER / "README.md").read_text(encoding="utf8")
+    assert [name for name in COLUMNS if f"`{name}`" not in text] == []
+
+
+def test_saved_and_loaded_it_is_the_same_but_for_the_fifth_digit(tmp_path: Path) -> None:
+    path = tmp_path / "timing-a-card.json"
+    RECORDING.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["timing-a-card.json"]
+    loaded = Recording.load(path)
+    rounded = replace(LOOP, ratio=Quartiles(3.9, 4.0, 4.123))
+    assert loaded == Recording(BIRTH, RATES, [ROW, rounded])
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:100],
+        lambda text: text.replace('"columns"', '"pillars"'),
+        lambda text: text.replace('"variant"', '"name"'),
+        lambda text: text.replace('["fused", 1,', '["fused",'),
+        lambda text: text.replace('"commit"', '"comment"'),
+    ],
+)
+def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "timing-damaged.json"
+    RECORDING.save(path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match=r"wanted a recording of times in .*timing-damaged\.json"):
+        Recording.load(path)
+
+
+def test_the_newest_recording_of_a_kind_is_found(tmp_path: Path) -> None:
+    assert find_recording("cuda", tmp_path) is None
+    for name, kind, date in (("a", "cuda", "2026-01-02"), ("b", "cuda", "2026-03-01"),
+                             ("c", "cpu", "2026-09-09")):  # fmt: skip
+        recording = replace(RECORDING, birth=replace(BIRTH, device=name, kind=kind, date=date))
+        recording.save(tmp_path / f"timing-{name}.json")
+    found = find_recording("cuda", tmp_path)
+    assert found is not None
+    assert found.birth.device == "b"
+
+
+def test_a_recording_is_named_after_its_device() -> None:
+    name = file_for("cpu", Path("folder")).name
+    assert name.startswith("timing-")
+    assert name.endswith("cpu.json")
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+
+
+def test_recalled_numbers_carry_their_birth() -> None:
+    text = str(recall(RECORDING, "cuda", [POINT], ["fused", "looped"]))
+    assert "4.00 (3.90 to 4.12)" in text
+    assert "20 us" in text
+    for fact in ("Recorded: a card, CUDA 13.0, torch 2.11, 2026-01-02, commit abc1234",):
+        assert fact in text
+
+
+def test_what_was_not_measured_is_said_and_not_guessed() -> None:
+    none = recall(None, "cuda", [POINT], ["fused"])
+    assert (none.rows, str(none)) == (
+        [],
+        "Not measured: no GPU here, and no recording from one yet.",
+    )
+    other = Point(Shape(1, 64, 1024, 8), torch.bfloat16)
+    assert str(recall(RECORDING, "cuda", [other], ["fused"])).startswith("Not measured at these")
+    beside = str(Timings([ROW, LOOP, replace(ROW, num_heads=8)], "here"))
+    assert beside.splitlines()[2].split()[-2:] == ["not", "measured"]
+
+
+def test_a_ratio_that_straddles_one_is_marked_as_equal() -> None:
+    same = replace(LOOP, ratio=Quartiles(0.98, 1.01, 1.04))
+    assert "1.01 (0.98 to 1.04) =" in str(Timings([ROW, same], "here"))
+    assert "=" not in str(Timings([ROW, LOOP], "here"))
+
+
+def test_measured_here_says_so() -> None:
+    found = measure_or_recall(
+        ["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15, device="cpu"
+    )
+    assert [(row.variant, row.num_heads) for row in found.rows] == [
+        ("fused", 1), ("looped", 1), ("fused", 3), ("looped", 3),
+    ]  # fmt: skip
+    assert found.source.startswith("Measured now: forward on N = 1, E = 15 float32, 1 thread of")
+
+
+def test_without_a_gpu_one_is_recalled_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    module = sys.modules["cleanformer_lite.timing.recall"]
+    monkeypatch.setattr(module, "find_recording", lambda kind: RECORDING)
+    found = measure_or_recall(["fused", "looped"], lengths=[64], heads=[16])
+    assert found.rows == [ROW, LOOP]
+    monkeypatch.setattr(module, "find_recording", lambda kind: None)
+    assert measure_or_recall().rows == []
+
+
+def test_other_devices_are_refused() -> None:
+    with pytest.raises(ValueError, match="wanted device 'cuda' or 'cpu', got 'tpu'"):
+        measure_or_recall(device="tpu")
