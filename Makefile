@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve notebooks lint clean
+.PHONY: help book test bench serve notebooks lint clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -19,6 +19,10 @@ book: $(INSTALLED)  ## Build the book into _build/html and print the file to ope
 
 test: lint book $(BROWSER)  ## Run everything: lint, types, unit tests, the built book in a browser
 	@$(BIN)/python -m pytest
+
+bench: $(INSTALLED)  ## Time our modules beside PyTorch's and Hugging Face's, and the checks: a report
+	@$(BIN)/python tools/bench.py
+	@$(BIN)/python tools/bench_checks.py
 
 lint: $(INSTALLED)  ## Check style and types
 	@$(BIN)/ruff check

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import cleanformer_lite.timing.sweep as sweeping
-from cleanformer_lite.timing import VARIANTS, Rates, Shape, build_variants, wrong_ways
+from cleanformer_lite.timing import VARIANTS, Rates, Shape, build_variants, compare, wrong_ways
 from cleanformer_lite.timing.same_function import gap_between
 from cleanformer_lite.timing.sweep import Point, sweep
 from cleanformer_lite.timing.wrong_ways import another_function
@@ -75,10 +75,8 @@ def test_a_compiled_variant_says_how_long_compiling_took(monkeypatch: pytest.Mon
 
 
 def test_an_interrupted_point_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = sweeping.compare
-
     def interrupted(*args: object, **options: object) -> object:
-        return usual(*args, **{**options, "watch": lambda found: True})  # type: ignore[arg-type]
+        return compare(*args, **{**options, "watch": lambda found: True})  # type: ignore[arg-type]
 
     monkeypatch.setattr(sweeping, "compare", interrupted)
     found = list(sweep(POINTS, ["fused", "looped"], RATES, rounds=5, block_seconds=1e-5))
