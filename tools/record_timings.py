@@ -26,7 +26,7 @@ WIDTH = {"cpu": 256, "cuda": 1024}
 USUAL = {"cpu": torch.float32, "cuda": torch.bfloat16}
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 BATCHES = (2, 4, 8, 16)
-SECONDS_A_POINT, FEWEST, MOST = 10, 9, 25
+SECONDS_A_POINT, FEWEST, MOST = 6, 9, 25
 # Scores of all heads at once, kept for the way back three times over: beyond this no written-out
 # variant is asked for them.
 MOST_BYTES = {"cpu": 4 * 2**30, "cuda": 64 * 2**30}
@@ -88,6 +88,8 @@ def measure_all(kind: str, rates: dict[str, Rates], compiling: bool) -> list[Row
             rounds = rounds_at(point, rates[name_dtype(point.dtype)])
             for found in sweep([point], names, rates, device=kind, rounds=rounds):
                 rows += found
+                if found[0].rounds < rounds:
+                    raise KeyboardInterrupt  # `compare` kept what it had, and ended early
     except KeyboardInterrupt:
         print(f"stopped; {len(rows)} rows are kept", file=sys.stderr)
     return rows

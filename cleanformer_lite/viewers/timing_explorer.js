@@ -3,7 +3,8 @@ export default {
   render({ model, el }) {
     const picked = () =>
       model.get("rows")[[model.get("direction"), model.get("length"), model.get("head_count")].join("|")] ?? [];
-    const times = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(2)) + " times";
+    const plain = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(2));
+    const times = (x) => plain(x) + " times";
     const at = (trait, values) => ({ min: 0, max: model.get(values).length - 1, step: 1 });
     // A slider over the recorded values: it moves by place, and says the value.
     const pick = (label, trait, values) => {
@@ -42,15 +43,15 @@ export default {
             make("div", { class: "whisker", style: `left: ${share(lower)}; width: ${share(upper - lower)}` }),
           ),
         ),
-        make("td", {}, times(median)),
+        make("td", {}, plain(median)),
         make("td", {}, one.time),
         make("td", {}, String(one.operators ?? "")),
         make("td", {}, one.memory),
         make("td", {}, String(one.floors)),
       );
     };
-    const heading = ["", "over fused", "", "time", "operators", "memory", "over the floor"];
-    const board = make("div", { class: "wide" });
+    const heading = ["", "over fused", "", "time", "operators", "memory", "over floor"];
+    const board = make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Times of all variants" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const ask = make("div", {});
     const reveal = make("button", {
@@ -69,7 +70,7 @@ export default {
         board,
         make(
           "table",
-          {},
+          { class: "times" },
           make("thead", {}, make("tr", {}, ...heading.map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text)))),
           make("tbody", {}, ...all.map((one) => bar(one, most))),
         ),
@@ -92,6 +93,7 @@ export default {
       ask,
       says,
       board,
+      make("p", { class: "note" }, "The line on a bar goes from quartile to quartile. The floor is the least that arithmetic or memory would take there."),
       make("p", { class: "note" }, model.get("source")),
     );
     draw();

@@ -1,6 +1,7 @@
 """A panel to time variants with: choose sizes, run, watch the bars settle, stop when you like."""
 
 import io
+import sys
 import threading
 from typing import Any
 
@@ -119,10 +120,16 @@ class TimingPanel:
 
         self.message.value = "<br>".join(escape(line) for line in lines)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Show the controls where there is a kernel, and the recorded times where there is none."""
-        data, *metadata = self.box._repr_mimebundle_(**kwargs) or ({},)
-        return {**data, "text/html": explore_timings().page()}, *metadata
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Show the controls where there is a kernel, and the recorded times where there is none.
+
+        As in `mount.Viewer`, Colab is offered the controls alone.
+        """
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        data = {"text/plain": "TimingPanel()", "application/vnd.jupyter.widget-view+json": view}
+        if "google.colab" in sys.modules:
+            return data
+        return {**data, "text/html": explore_timings().page()}
 
 
 def recorded_beside(shape: Shape, dtype: str, backward: bool) -> str:

@@ -35,6 +35,7 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "head_explorer": explorer,
     "module_xray": module_xray,
     "trained_anyway": viewers.guess_the_broken,
+    "timing_explorer": viewers.explore_timings,
 }
 each = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
