@@ -62,6 +62,7 @@ class Comparison:
                 line += "" if self.differs(name) else "  no difference seen"
             lines.append(line)
         agreed = "" if self.gap is None else f"; outputs agree to {self.gap:.0e}"
+        agreed = "; outputs are equal" if self.gap == 0 else agreed
         rounds = len(self.seconds[self.baseline])
         return "\n".join([*lines, f"{self.setting}; {rounds} rounds{agreed}"])
 

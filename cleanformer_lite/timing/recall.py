@@ -18,21 +18,26 @@ QUICK, THOROUGH = (9, 0.005), (25, 0.02)  # rounds, and seconds a block
 
 @dataclass(frozen=True)
 class Timings:
-    """Rows of times and where they come from; without rows, why there are none."""
+    """Rows of times and where they come from; without rows, why there are none.
+
+    `names` are the variants that were asked for, the one that the others are set over first.
+    """
 
     rows: list[Row]
     source: str
+    names: tuple[str, ...]
 
     def __str__(self) -> str:
         if not self.rows:
             return self.source
-        names = list(dict.fromkeys(row.variant for row in self.rows))
+        names = self.names
         head = f"{'length':>6} {'heads':>5}  {'time of ' + names[0]:>16}"
         lines = [head + "".join(f"  {name:>24}" for name in names[1:])]
         for length, heads in dict.fromkeys((row.length, row.num_heads) for row in self.rows):
             found = {r.variant: r for r in self.rows if (r.length, r.num_heads) == (length, heads)}
-            first = found[names[0]]
-            line = f"{length:6} {heads:5}  {in_time(first.time.median):>16}"
+            first = found.get(names[0])
+            took = "not measured" if first is None else in_time(first.time.median)
+            line = f"{length:6} {heads:5}  {took:>16}"
             lines.append(line + "".join(f"  {_times(found.get(name)):>24}" for name in names[1:]))
         return "\n".join([*lines, f"Other columns: times {names[0]}. {self.source}"])
 
@@ -60,11 +65,12 @@ def measure_or_recall(
     backward: bool = False,
     device: str = "cuda",
     quick: bool = True,
+    live: bool = True,
 ) -> Timings:
     """Measure on this machine's `device` if it has one; else recall a recording of one, labelled.
 
-    `dtype` is bfloat16 on a GPU and float32 on a CPU unless it is given. A quick run takes fewer
-    and shorter rounds. Interrupted, it returns what it has measured so far.
+    Without `live` it is always recalled. `dtype` is bfloat16 on a GPU and float32 on a CPU unless it
+    is given. A quick run takes fewer and shorter rounds. Interrupted, it returns what it has.
 
     Raises: ValueError for an unknown variant, sizes that do not fit, or another device than "cuda"
         and "cpu".
@@ -77,7 +83,7 @@ def measure_or_recall(
         for length in lengths
         for count in heads
     ]
-    if device == "cuda" and not torch.cuda.is_available():
+    if not live or (device == "cuda" and not torch.cuda.is_available()):
         return recall(find_recording(device), device, points, names)
     return measure_points(points, names, device, quick)
 
@@ -101,7 +107,7 @@ def measure_points(
     shape = points[0].shape
     setting = describe_setting([torch.empty(0, device=device, dtype=dtype)], points[0].backward)
     setting = replace(setting, shapes=f"N = {shape.batch}, E = {shape.embed_dim}")
-    return Timings(rows, f"Measured now: {setting}{missing}.")
+    return Timings(rows, f"Measured now: {setting}{missing}.", tuple(names))
 
 
 def with_progress(found: Iterator[list[Row]], total: int) -> Iterator[list[Row]]:
@@ -118,9 +124,10 @@ def recall(
     recording: Recording | None, kind: str, points: Sequence[Point], names: Sequence[str]
 ) -> Timings:
     """Pick the rows of a recording that were asked for."""
-    machine = "a GPU" if kind == "cuda" else "a CPU"
     if recording is None:
-        return Timings([], f"Not measured: no {machine[2:]} here, and no recording from one yet.")
+        name = "GPU" if kind == "cuda" else "CPU"
+        source = f"Not measured: no {name} here, and no recording from one yet."
+        return Timings([], source, tuple(names))
     wanted = {
         (name, p.shape.batch, p.shape.length, p.shape.embed_dim, p.shape.num_heads,
          name_dtype(p.dtype), p.backward)
@@ -134,5 +141,6 @@ def recall(
             row.backward) in wanted
     ]  # fmt: skip
     if not rows:
-        return Timings([], f"Not measured at these sizes; recorded is: {recording.birth}.")
-    return Timings(rows, f"Recorded: {recording.birth}.")
+        source = f"Not measured at these sizes; recorded is: {recording.birth}."
+        return Timings([], source, tuple(names))
+    return Timings(rows, f"Recorded: {recording.birth}.", tuple(names))

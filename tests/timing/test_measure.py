@@ -136,7 +136,8 @@ def test_a_kept_heap_does_not_fault_its_pages_in_again() -> None:
     if kept != "True":
         pytest.skip("this C library has no switch for it")
     outside, inside, afterwards = map(int, counts)
-    assert inside < 16384  # less than one of the ten tensors
+    # Where the heap has to grow, pages come anew; once it has grown, they stay.
+    assert inside < outside / 3
     assert min(outside, afterwards) > 9 * 16384
 
 

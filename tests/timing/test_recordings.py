@@ -28,6 +28,7 @@ ROW = Row(
 LOOP = replace(ROW, variant="looped", ratio=Quartiles(3.9, 4.0, 4.123456789), operators=114)
 RATES = {"bfloat16": Rates(8e14, 4e12, 5e-6)}
 RECORDING = Recording(BIRTH, RATES, [ROW, LOOP])
+BOTH = ("fused", "looped")
 POINT = Point(Shape(1, 64, 1024, 16), torch.bfloat16)
 POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 SPREAD = {"type": "array", "items": POSITIVE, "minItems": 3, "maxItems": 3}
@@ -176,14 +177,14 @@ def test_what_was_not_measured_is_said_and_not_guessed() -> None:
     )
     other = Point(Shape(1, 64, 1024, 8), torch.bfloat16)
     assert str(recall(RECORDING, "cuda", [other], ["fused"])).startswith("Not measured at these")
-    beside = str(Timings([ROW, LOOP, replace(ROW, num_heads=8)], "here"))
+    beside = str(Timings([ROW, LOOP, replace(ROW, num_heads=8)], "here", BOTH))
     assert beside.splitlines()[2].split()[-2:] == ["not", "measured"]
 
 
 def test_a_ratio_that_straddles_one_is_marked_as_equal() -> None:
     same = replace(LOOP, ratio=Quartiles(0.98, 1.01, 1.04))
-    assert "1.01 (0.98 to 1.04) =" in str(Timings([ROW, same], "here"))
-    assert "=" not in str(Timings([ROW, LOOP], "here"))
+    assert "1.01 (0.98 to 1.04) =" in str(Timings([ROW, same], "here", BOTH))
+    assert "=" not in str(Timings([ROW, LOOP], "here", BOTH))
 
 
 def test_measured_here_says_so() -> None:
@@ -202,7 +203,10 @@ def test_without_a_gpu_one_is_recalled_or_not(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "find_recording", lambda kind: RECORDING)
     found = measure_or_recall(["fused", "looped"], lengths=[64], heads=[16])
     assert found.rows == [ROW, LOOP]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert measure_or_recall(["fused"], lengths=[64], heads=[16], live=False).rows == [ROW]
     monkeypatch.setattr(module, "find_recording", lambda kind: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert measure_or_recall().rows == []
 
 
