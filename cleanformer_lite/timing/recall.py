@@ -69,8 +69,8 @@ def measure_or_recall(
 ) -> Timings:
     """Measure on this machine's `device` if it has one; else recall a recording of one, labelled.
 
-    Without `live` it is always recalled. `dtype` is bfloat16 on a GPU and float32 on a CPU unless it
-    is given. A quick run takes fewer and shorter rounds. Interrupted, it returns what it has.
+    Without `live` it is always recalled. Unless it is given, `dtype` is bfloat16 on a GPU and
+    float32 on a CPU. A quick run takes fewer, shorter rounds. Interrupted, it returns what it has.
 
     Raises: ValueError for an unknown variant, sizes that do not fit, or another device than "cuda"
         and "cpu".
