@@ -104,7 +104,7 @@ def compare(
     if given.keys() != variants.keys():
         raise ValueError(f"wanted inputs for {list(variants)}, got inputs for {list(given)}")
     tensors = [x for own in given.values() for x in own]
-    setting = describe_setting(tensors, backward)
+    setting = describe_setting(tensors, backward, variants.values())
     gap = largest_gap(variants, given, different)
     calls = {name: make_call(variants[name], given[name], backward) for name in variants}
     found = Comparison({name: [] for name in variants}, setting, gap)

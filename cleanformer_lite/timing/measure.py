@@ -78,7 +78,7 @@ def measure(
     """
     if seconds <= 0:
         raise ValueError(f"wanted seconds above 0, got {seconds}")
-    setting = describe_setting(inputs, backward)
+    setting = describe_setting(inputs, backward, [variant])
     call = make_call(variant, inputs, backward)
     timer = make_timer(call)
     with heap_for(inputs):

@@ -2,13 +2,13 @@
 
 import datetime
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,28 @@ class Setting:
         return asdict(self)
 
 
-def describe_setting(inputs: Sequence[Tensor], backward: bool) -> Setting:
+def describe_setting(
+    inputs: Sequence[Tensor], backward: bool, variants: Iterable[Any] = ()
+) -> Setting:
     """Say what is measured, and on what.
+
+    The dtype is that of the first input with fractions; where there is none, of the first weight.
 
     Raises: ValueError if there is no tensor among the inputs.
     """
     if not inputs:
         raise ValueError("wanted at least one tensor as input, got none")
     x = inputs[0]
+    modules = [variant for variant in variants if isinstance(variant, nn.Module)]
+    numbers = [*inputs, *(weight for module in modules for weight in module.parameters())]
+    dtype = next((one.dtype for one in numbers if one.is_floating_point()), x.dtype)
     on_gpu = x.device.type == "cuda"
     return Setting(
         device=name_device(x.device),
         driver=torch.version.cuda if on_gpu else None,
         threads=None if on_gpu else 1,
         torch=torch.__version__,
-        dtype=name_dtype(x.dtype),
+        dtype=name_dtype(dtype),
         tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
         shapes=", ".join(dict.fromkeys(str(tuple(tensor.shape)) for tensor in inputs)),
         direction="forward and backward" if backward else "forward",

@@ -89,6 +89,11 @@ def test_bad_calls_say_what_was_wanted() -> None:
         measure(nn.Identity(), [X], backward=True)
 
 
+def test_the_dtype_of_tokens_is_that_of_the_weights() -> None:
+    found = measure(nn.Embedding(7, 3, dtype=torch.float64), [torch.tensor([2, 5])], seconds=0.01)
+    assert found.setting.dtype == "float64"
+
+
 def test_quartiles_of_eleven_numbers() -> None:
     # By hand: a quarter of the numbers 1 to 11 lies below 3, half below 6, three quarters below 9.
     assert Quartiles.of(list(range(1, 12))) == (3, 6, 9)
