@@ -105,8 +105,6 @@ def _rounded(cell: Any) -> Any:
 
 
 def _as_row(cells: Sequence[Any]) -> Row:
-    if len(cells) != len(COLUMNS):
-        raise ValueError(f"a row of {len(cells)} cells under {len(COLUMNS)} columns")
     given = dict(zip(COLUMNS, cells, strict=True))
     spreads = {k: None if given[k] is None else Quartiles(*given[k]) for k in SPREADS}
     return Row(**{**given, **spreads})

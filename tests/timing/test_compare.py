@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -53,6 +54,25 @@ def test_variants_take_turns_and_keep_their_order() -> None:
     assert list(result.seconds) == ["slow", "fast"]
     assert {len(times) for times in result.seconds.values()} == {3}
     assert all(seconds >= 2e-3 for seconds in result.seconds["slow"])
+
+
+def test_each_round_has_an_order_of_its_own() -> None:
+    order: list[str] = []
+
+    def noted(name: str) -> Callable[[Tensor], Tensor]:
+        def call(x: Tensor) -> Tensor:
+            if order[-1:] != [name]:
+                order.append(name)
+            return x
+
+        return call
+
+    compare({name: noted(name) for name in "abc"}, [X], rounds=12, block_seconds=1e-9)
+    # Blocks of one variant after another: in a fixed order each would follow the same one always.
+    followers = {name: set() for name in "abc"}  # type: dict[str, set[str]]
+    for one, next_one in pairwise(order):
+        followers[one].add(next_one)
+    assert followers == {"a": {"b", "c"}, "b": {"a", "c"}, "c": {"a", "b"}}
 
 
 def test_backward_starts_from_no_gradient() -> None:

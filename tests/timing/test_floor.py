@@ -42,6 +42,9 @@ def test_the_floor_is_the_slower_of_arithmetic_and_memory() -> None:
     quick_arithmetic = Rates(flops=1e30, bandwidth=1.0, launch=0.0)
     assert floor_seconds(SHAPE, quick_memory, 4) == count_flops(SHAPE)
     assert floor_seconds(SHAPE, quick_arithmetic, 4) == count_bytes(SHAPE, 4)
+    # Both go on at once: where each takes three seconds, so do both.
+    even = Rates(flops=count_flops(SHAPE) / 3, bandwidth=count_bytes(SHAPE, 4) / 3, launch=0.0)
+    assert floor_seconds(SHAPE, even, 4) == pytest.approx(3.0)
 
 
 def test_a_prediction_is_launching_where_that_takes_longer() -> None:

@@ -145,7 +145,7 @@ def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, damage) -> None:
 
 def test_the_newest_recording_of_a_kind_is_found(tmp_path: Path) -> None:
     assert find_recording("cuda", tmp_path) is None
-    for name, kind, date in (("a", "cuda", "2026-01-02"), ("b", "cuda", "2026-03-01"),
+    for name, kind, date in (("d", "cuda", "2026-01-02"), ("b", "cuda", "2026-03-01"),
                              ("c", "cpu", "2026-09-09")):  # fmt: skip
         recording = replace(RECORDING, birth=replace(BIRTH, device=name, kind=kind, date=date))
         recording.save(tmp_path / f"timing-{name}.json")
@@ -179,6 +179,16 @@ def test_what_was_not_measured_is_said_and_not_guessed() -> None:
     assert str(recall(RECORDING, "cuda", [other], ["fused"])).startswith("Not measured at these")
     beside = str(Timings([ROW, LOOP, replace(ROW, num_heads=8)], "here", BOTH))
     assert beside.splitlines()[2].split()[-2:] == ["not", "measured"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"backward": True}, {"batch": 2}, {"length": 65}, {"embed_dim": 96}, {"num_heads": 8},
+     {"dtype": "float32"}, {"variant": "split"}],
+)  # fmt: skip
+def test_only_what_was_asked_for_is_recalled(other: dict[str, object]) -> None:
+    recording = replace(RECORDING, rows=[ROW, replace(ROW, **other)])  # type: ignore[arg-type]
+    assert recall(recording, "cuda", [POINT], ["fused"]).rows == [ROW]
 
 
 def test_a_ratio_that_straddles_one_is_marked_as_equal() -> None:
