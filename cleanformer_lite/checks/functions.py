@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.exercise import Observations
-from cleanformer_lite.checks.facts import agree, attempt, below, record, same, shown
+from cleanformer_lite.checks.facts import agree, attempt, below, record, same, seeded, shown
 from cleanformer_lite.checks.report import Counterexample, Verdict
 
 Arguments = dict[str, Any]
@@ -49,8 +49,7 @@ class FunctionProbe:
         if not callable(answer):
             return {"kind": type(answer).__name__}
         function = self.adapt(answer)
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(seed)
+        with seeded(seed), torch.enable_grad():
             for case in self.cases:
                 observe_case(facts, case, function, seed)
         return facts

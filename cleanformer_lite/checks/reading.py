@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.exercise import Observations
-from cleanformer_lite.checks.modules import MOST_PARAMETERS
-from cleanformer_lite.checks.probes import LARGE, Sizes, weight_values
+from cleanformer_lite.checks.probes import LARGE, MOST_PARAMETERS, Sizes, weight_values
 
 TINY = 1e-5
 
@@ -29,7 +29,7 @@ class Projections:
     value_bias: Tensor
     out_bias: Tensor
 
-    @property
+    @cached_property
     def is_tied(self) -> bool:
         """Whether the values come from the keys' projection."""
         return torch.equal(self.key, self.value)

@@ -31,11 +31,24 @@ class Attention:
     def __call__(
         self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
     ) -> tuple[Tensor, Tensor]:
-        query, key, value = (self.split(projected) for projected in self.project(x))
-        scores = self.scores(query, key)
-        weights = self.weigh(scores, self.allowed(scores, attn_mask, is_causal))
-        mixed = self.merge(self.mix(self.drop(weights), value))
-        return self.out(mixed), weights
+        query, key, value = self.parts(x)
+        weights = self.share(self.scores(query, key), attn_mask, is_causal)
+        return self.finish(weights, value), weights
+
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = self.project(self.turn(x))
+        return self.split(query), self.split(key), self.split(value)
+
+    def share(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
+        if attn_mask is None and not is_causal:
+            return self.softmax(scores)
+        return self.weigh(scores, self.allowed(scores, attn_mask, is_causal))
+
+    def finish(self, weights: Tensor, value: Tensor) -> Tensor:
+        return self.turn(self.out(self.merge(self.mix(self.drop(weights), value))))
+
+    def turn(self, x: Tensor) -> Tensor:
+        return x
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         p = self.projections
@@ -127,11 +140,8 @@ class MergeMixesBatchAndTokens(Attention):
 class BatchFirstForgotten(Attention):
     """SPECIMEN: takes `(N, L, E)` for `(L, N, E)`, so that samples attend to each other."""
 
-    def __call__(
-        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        output, weights = super().__call__(x.transpose(0, 1), attn_mask, is_causal)
-        return output.transpose(0, 1), weights
+    def turn(self, x: Tensor) -> Tensor:
+        return x.transpose(0, 1)
 
 
 class ScaledByEmbedDim(Attention):
