@@ -68,21 +68,22 @@ class FunctionProbe:
         return Verdict(
             "crashed" if crashed else "failed",
             tuple(name for name in self.properties if name in failed),
-            self.diagnose(facts, seed),
+            self.diagnose(facts, failing, seed),
             counterexample(facts, expected, first, seed),
         )
 
-    def diagnose(self, facts: Observations, seed: int) -> tuple[str, ...]:
+    def diagnose(
+        self, facts: Observations, failing: list[Case], seed: int
+    ) -> tuple[str, ...]:
         """Name the species that do exactly the same on every case."""
-        keys = [case.name for case in self.cases]
-        found = []
-        for species, variants in self.mistakes.items():
-            for wrong in variants:
-                theirs = self.observe(wrong, seed)
-                if all(agree_or_raise_alike(facts, theirs, key) for key in keys):
-                    found.append(species)
-                    break
-        return tuple(found)
+        # Those that fail come first: in the others most mistakes are like the right answer.
+        cases = failing + [case for case in self.cases if case not in failing]
+        with seeded(seed), torch.enable_grad():
+            return tuple(
+                species
+                for species, variants in self.mistakes.items()
+                if any(does_the_same(facts, wrong, cases, self.adapt, seed) for wrong in variants)
+            )
 
 
 INPUT_UNCHANGED = "input_unchanged"
@@ -153,6 +154,23 @@ def failures(facts: Observations, expected: Observations, case: Case) -> list[st
     if not all(agree(facts, expected, key) for key in keys):
         found.append(case.fails)
     return found or [case.fails]
+
+
+def does_the_same(
+    facts: Observations,
+    wrong: Callable[..., Any],
+    cases: list[Case],
+    adapt: Callable[[Any], Callable[..., Any]],
+    seed: int,
+) -> bool:
+    """Try a mistake on one case after the other, until it does something else than the answer."""
+    function = adapt(wrong)
+    for case in cases:
+        theirs: Observations = {}
+        observe_case(theirs, case, function, seed)
+        if not agree_or_raise_alike(facts, theirs, case.name):
+            return False
+    return True
 
 
 def agree_or_raise_alike(facts: Observations, theirs: Observations, key: str) -> bool:

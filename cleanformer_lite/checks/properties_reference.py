@@ -11,6 +11,7 @@ from cleanformer_lite.checks.reading import Projections
 from cleanformer_lite.checks.report import Counterexample
 from cleanformer_lite.checks.specimens import Attention
 from cleanformer_lite.checks.view import View, unequal
+from cleanformer_lite.checks.workings import Workings
 
 
 def score_scale(view: View, label: str) -> Counterexample | None:
@@ -48,22 +49,26 @@ def scores(reading: Projections, x: Tensor) -> Tensor:
 def equal_to_torch(view: View, label: str) -> Counterexample | None:
     """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
     # Where the projections cannot be read there is nothing to compare: the others have to do.
-    last = None
-    for workings in view.workings:
-        reading = workings.reading
-        if reading.out is None or reading.is_tied:
+    usable = [w for w in view.workings if w.reading.out is not None and not w.reading.is_tied]
+    behaviours = [Attention(workings.reading, LARGE.num_heads) for workings in usable]
+    for workings, right in zip(usable, behaviours, strict=True):
+        if not workings.same(right, "plain"):
             continue
-        last = Attention(reading, LARGE.num_heads)
-        if workings.same(last, "plain") and (
-            equal_at_once(view, last) or first_gap(view, last) is None
-        ):
+        if equal_at_once(view, right) or first_gap(view, right) is None:
             return None
-    if last is not None:
-        return first_gap(view, last)
+    if usable:
+        return first_gap(view, likeliest(usable, behaviours))
     if view.readings:
         missing = "output" if view.readings[0].out is None else "value"
         return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
     return None
+
+
+def likeliest(usable: list[Workings], behaviours: list[Attention]) -> Attention:
+    """Choose whose target to show: that of a reading with the answer's own weights, or the first."""
+    pairs = list(zip(usable, behaviours, strict=True))
+    fitting = (right for workings, right in pairs if workings.same_weights(right, "plain"))
+    return next(fitting, behaviours[0])
 
 
 def equal_at_once(view: View, right: Attention) -> bool:
