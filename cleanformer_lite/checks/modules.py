@@ -38,7 +38,7 @@ def observe_module(
                 return facts
             if sizes == LARGE:
                 observe_parameters(facts, module)
-                gradients.observe(facts, module, seed)
+                gradients.observe(facts, module, list(module.parameters()), seed)
         if contract.dropout:
             attempt(facts, "dropout", lambda: observe_dropout(facts, build, put, seed))
     return facts
@@ -72,11 +72,12 @@ def observe_calls(
     remembers of this one.
     """
     results: dict[str, object] = {}
+    weights = list(module.parameters())
     for name, call in calls(TRIALS[label], contract, seed).items():
         result = observe_call(facts, f"{label}.{name}", module, call)
         if label == "large":
             results[name] = result
-            gradients.observe_result(facts, name, module, contract, results)
+            gradients.observe_result(facts, name, weights, contract, results)
     return f"{label}.plain.error" not in facts
 
 

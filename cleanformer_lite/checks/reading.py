@@ -15,7 +15,7 @@ from cleanformer_lite.checks.parameters import (
     parameters_of,
 )
 from cleanformer_lite.checks.probes import LARGE, Sizes
-from cleanformer_lite.checks.rows import Rows, pair_biases, take_out_bias
+from cleanformer_lite.checks.rows import Rows, table, take_out_bias
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def readings(found: list[Parameter], sizes: Sizes) -> Iterator[Projections]:
     if not matrices:
         return
     out_bias, vectors = take_out_bias(vectors, sizes) if out is not None else (None, vectors)
-    rows_found = pair_biases(matrices, vectors)
+    rows_found = table(matrices, vectors)
     for reading in partitions(rows_found, sizes):
         natural = reading if out_bias is None else replace(reading, out=out, out_bias=out_bias)
         yield natural

@@ -34,39 +34,44 @@ def take_out_bias(vectors: list[Parameter], sizes: Sizes) -> tuple[Tensor, list[
     return torch.zeros(sizes.embed_dim), vectors
 
 
-def pair_biases(matrices: list[tuple[Tensor, Tensor, Tensor]], vectors: list[Parameter]) -> Rows:
-    """Give each matrix the bias whose gradient is that of its weights on the constant feature.
-
-    Biases of keys get no gradient at all: they go, in order, to the matrices that are left.
-    """
-    chosen: dict[int, Tensor] = {}
-    left = list(vectors)
-    for exact in (True, False):
-        for index, (value, _, four) in enumerate(matrices):
-            if index in chosen:
-                continue
-            for vector in left:
-                if vector.value.numel() == len(value) and (not exact or is_bias(four, vector)):
-                    chosen[index] = vector.value.flatten()
-                    left = [other for other in left if other is not vector]
-                    break
+def table(matrices: list[tuple[Tensor, Tensor, Tensor]], vectors: list[Parameter]) -> Rows:
+    """Put the rows of all matrices under each other, each with its bias."""
+    chosen = pair_biases([(len(value), four) for value, _, four in matrices], vectors)
     weight, one, four = (torch.cat(parts) for parts in zip(*matrices, strict=True))
-    bias = torch.cat(
-        [chosen.get(index, torch.zeros(len(parts[0]))) for index, parts in enumerate(matrices)]
-    )
     strength = four.abs().amax(dim=1)
     return Rows(
         weight,
-        bias,
+        torch.cat(chosen),
         is_value=one.abs().amax(dim=1) > TINY * one.abs().max(),
         query_likeness=four[:, 2].abs() / strength.clamp_min(1e-30),
         is_used=strength > TINY * strength.max(),
     )
 
 
-def is_bias(four: Tensor, vector: Parameter) -> bool:
+def pair_biases(matrices: list[tuple[int, Tensor]], vectors: list[Parameter]) -> list[Tensor]:
+    """Give each matrix the bias whose gradient is that of its weights on the constant feature.
+
+    Biases of keys get no gradient at all: they go, in order, to the matrices that are left. A
+    matrix without a bias gets zeros.
+    """
+    chosen: dict[int, Tensor] = {}
+    left = {index: (v.value.flatten(), v.four.flatten().tolist()) for index, v in enumerate(vectors)}
+    wanted = [(rows, four[:, 2].tolist(), float(four.abs().max())) for rows, four in matrices]
+    for exact in (True, False):
+        for index, (rows, gradient, scale) in enumerate(wanted):
+            if index in chosen:
+                continue
+            for name, (value, theirs) in left.items():
+                if len(theirs) == rows and (not exact or is_bias(gradient, theirs, scale)):
+                    chosen[index] = value
+                    del left[name]
+                    break
+    return [chosen.get(index, torch.zeros(rows)) for index, (rows, _) in enumerate(matrices)]
+
+
+def is_bias(gradient: list[float], theirs: list[float], scale: float) -> bool:
     """Say whether a vector's gradient is that of a matrix's weights on the constant feature."""
-    theirs = vector.four.flatten()
-    scale = float(four.abs().max())
-    moved = theirs.abs().max() > 1e-4 * scale
-    return bool(moved) and bool((four[:, 2] - theirs).abs().max() <= 1e-4 * scale)
+    pairs = zip(gradient, theirs, strict=True)
+    if not all(abs(mine - other) <= 1e-4 * scale for mine, other in pairs):
+        return False
+    return any(abs(other) > 1e-4 * scale for other in theirs)
