@@ -26,7 +26,7 @@ def is_small(gap: float, theirs: Tensor) -> bool:
 
 
 def close_in_parts(ours: Tensor, theirs: Tensor, sizes: list[int]) -> bool:
-    """Say whether each part along the first axis is close by itself: a large one excuses no other."""
+    """Say whether each part along the first axis is close by itself; none excuses another."""
     gaps = (ours - theirs).abs().flatten(1).amax(1).tolist()
     tops = theirs.abs().flatten(1).amax(1).tolist()
     start = 0

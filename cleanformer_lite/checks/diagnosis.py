@@ -86,9 +86,7 @@ def weights_fit(workings: Workings) -> bool:
     return workings.same_weights(Attention(workings.reading, LARGE.num_heads), "plain")
 
 
-def same_everywhere(
-    workings: Workings, species: str, variant: type[Attention], fill: str
-) -> bool:
+def same_everywhere(workings: Workings, species: str, variant: type[Attention], fill: str) -> bool:
     """Say whether a behaviour equals the answer's in every call; blind rows get `fill`."""
     reading = workings.reading
     if (reading.out is None) != (species == "no_output_projection"):

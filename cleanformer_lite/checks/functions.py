@@ -72,9 +72,7 @@ class FunctionProbe:
             counterexample(facts, expected, first, seed),
         )
 
-    def diagnose(
-        self, facts: Observations, failing: list[Case], seed: int
-    ) -> tuple[str, ...]:
+    def diagnose(self, facts: Observations, failing: list[Case], seed: int) -> tuple[str, ...]:
         """Name the species that do exactly the same on every case."""
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]

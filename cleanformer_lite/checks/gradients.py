@@ -84,9 +84,7 @@ def reading_inputs(seed: int) -> tuple[Tensor, Tensor]:
     return x[:1, :1], x
 
 
-def observe_reading(
-    facts: Observations, module: nn.Module, weights: Weights, seed: int
-) -> None:
+def observe_reading(facts: Observations, module: nn.Module, weights: Weights, seed: int) -> None:
     """Write down gradients for one token (nothing reaches query and key) and for two times two.
 
     The quiet ones leave output feature 1 out, so that weights which only feed that get no gradient.

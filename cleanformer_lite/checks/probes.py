@@ -165,7 +165,7 @@ def masked_calls(sizes: Sizes, contract: Contract, seed: int, x: Tensor) -> dict
 
 @remembered
 def together(sizes: Sizes, contract: Contract, seed: int) -> Call:
-    """Lay all calls of a trial into one batch, each with a mask `(N, H, L, L)` that says the same."""
+    """Lay all calls of a trial into one batch, their masks written out as `(N, H, L, L)`."""
     made = calls(sizes, contract, seed).values()
     return Call(
         torch.cat([call.x for call in made]), torch.cat([whole_mask(sizes, call) for call in made])

@@ -50,25 +50,25 @@ def equal_to_torch(view: View, label: str) -> Counterexample | None:
     """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
     # Where the projections cannot be read there is nothing to compare: the others have to do.
     usable = [w for w in view.workings if w.reading.out is not None and not w.reading.is_tied]
-    behaviours = [Attention(workings.reading, LARGE.num_heads) for workings in usable]
-    for workings, right in zip(usable, behaviours, strict=True):
-        if not workings.same(right, "plain"):
-            continue
-        if equal_at_once(view, right) or first_gap(view, right) is None:
+    for workings in usable:
+        right = Attention(workings.reading, LARGE.num_heads)
+        if workings.same(right, "plain") and equal_at_once(view, right):
             return None
     if usable:
-        return first_gap(view, likeliest(usable, behaviours))
+        return first_gap(view, likeliest(usable))
     if view.readings:
         missing = "output" if view.readings[0].out is None else "value"
         return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
     return None
 
 
-def likeliest(usable: list[Workings], behaviours: list[Attention]) -> Attention:
-    """Choose whose target to show: that of a reading with the answer's own weights, or the first."""
-    pairs = list(zip(usable, behaviours, strict=True))
-    fitting = (right for workings, right in pairs if workings.same_weights(right, "plain"))
-    return next(fitting, behaviours[0])
+def likeliest(usable: list[Workings]) -> Workings:
+    """Choose whose target to show: a reading's with the answer's own numbers, or the first's."""
+    for fits in (Workings.same, Workings.same_weights):
+        for workings in usable:
+            if fits(workings, Attention(workings.reading, LARGE.num_heads), "plain"):
+                return workings
+    return usable[0]
 
 
 def equal_at_once(view: View, right: Attention) -> bool:
@@ -87,11 +87,11 @@ def equal_at_once(view: View, right: Attention) -> bool:
     return close_in_parts(maps, weights, sizes)
 
 
-def first_gap(view: View, right: Attention) -> Counterexample | None:
-    """Return the first call in which an answer and a behaviour differ."""
-    for name, call in view.calls["large"].items():
-        output, weights = right(call.x.clone(), call.attn_mask, call.is_causal)
-        yours = view.output("large", name)
+def first_gap(view: View, workings: Workings) -> Counterexample | None:
+    """Return the first call in which an answer and the right attention differ."""
+    right = Attention(workings.reading, LARGE.num_heads)
+    for name in view.calls["large"]:
+        yours, output = view.output("large", name), workings.output(right, name)
         if name == "blind":  # who sees nothing may get zero or the bias
             yours, output = yours[:, 1:], output[:, 1:]
         what = f"output of the call {name!r}"
@@ -99,7 +99,7 @@ def first_gap(view: View, right: Attention) -> Counterexample | None:
         if found is None and view.contract.weights:
             yours = view.weights("large", name)
             what = f"weights of the call {name!r}"
-            found = unequal(view, "large", name, yours, weights, what)
+            found = unequal(view, "large", name, yours, workings.weights(right, name), what)
         if found:
             return found
     return None

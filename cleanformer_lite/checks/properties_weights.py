@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.probes import LARGE
 from cleanformer_lite.checks.parameters import TINY
+from cleanformer_lite.checks.probes import LARGE
 from cleanformer_lite.checks.report import Counterexample
 from cleanformer_lite.checks.view import View, unequal
 

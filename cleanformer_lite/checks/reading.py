@@ -87,7 +87,7 @@ def partitions(rows: Rows, sizes: Sizes) -> Iterator[Projections]:
 
 
 def halves(rows: Rows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
-    """Tell the rows of queries from those of keys; where gradients do not, try the usual layouts."""
+    """Tell rows of queries from those of keys; where gradients do not, try the usual layouts."""
     likeness = rows.query_likeness[rest]
     queries, keys = rest[likeness > 1e-4], rest[likeness <= 1e-4]
     if len(queries) == sizes.embed_dim:

@@ -55,7 +55,9 @@ def pair_biases(matrices: list[tuple[int, Tensor]], vectors: list[Parameter]) ->
     matrix without a bias gets zeros.
     """
     chosen: dict[int, Tensor] = {}
-    left = {index: (v.value.flatten(), v.four.flatten().tolist()) for index, v in enumerate(vectors)}
+    left = {
+        index: (v.value.flatten(), v.four.flatten().tolist()) for index, v in enumerate(vectors)
+    }
     wanted = [(rows, four[:, 2].tolist(), float(four.abs().max())) for rows, four in matrices]
     for exact in (True, False):
         for index, (rows, gradient, scale) in enumerate(wanted):

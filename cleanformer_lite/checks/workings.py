@@ -1,6 +1,7 @@
 """Run behaviours on one reading of an answer's weights, and take each step that they share once."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -11,11 +12,12 @@ from cleanformer_lite.checks.probes import Call
 from cleanformer_lite.checks.reading import Projections
 from cleanformer_lite.checks.specimens import Attention
 
-# A mistake replaces a step or two of the right attention: up to there it is all the others.
+# A mistake replaces a step or two of the right attention: up to there all mistakes are one.
 TO_PARTS = ("turn", "project", "split")
-TO_WEIGHTS = (*TO_PARTS, "scale", "scores", "softmax")
+TO_SCORES = (*TO_PARTS, "scale", "scores")
+TO_WEIGHTS = (*TO_SCORES, "softmax")
+TO_OUTPUT = (*TO_WEIGHTS, "drop", "mix", "merge", "out")
 OF_MASKS = ("causal", "allowed", "weigh")
-TO_OUTPUT = ("drop", "mix", "merge", "out")
 
 
 class Workings:
@@ -32,60 +34,88 @@ class Workings:
 
     def same(self, behaviour: Attention, name: str) -> bool:
         """Say whether a behaviour returns in one call what the answer returned, errors included."""
-        steps = self.steps(behaviour, name, TO_WEIGHTS + TO_OUTPUT)
-        return bool(self.once(("same", *steps), lambda: self.compared(behaviour, name)))
+        return bool(
+            self.once("same", behaviour, name, TO_OUTPUT, lambda: self.compared(behaviour, name))
+        )
 
     def compared(self, behaviour: Attention, name: str) -> bool:
         """Run a behaviour as far as it takes to tell it from the answer."""
         raised = f"large.{name}.error" in self.facts
         try:
-            weights = self.weights(behaviour, name)
             if not raised and self.has_weights and not self.same_weights(behaviour, name):
                 return False
-            output = behaviour.finish(weights, self.parts(behaviour, name)[2])
+            output = self.output(behaviour, name)
         except (RuntimeError, IndexError):
             return raised
         return not raised and agree(self.facts.get(f"large.{name}.output"), output)
 
     def same_weights(self, behaviour: Attention, name: str) -> bool:
         """Say whether a behaviour has in one call the weights that the answer had."""
-        steps = self.steps(behaviour, name, TO_WEIGHTS)
         yours = self.facts.get(f"large.{name}.weights")
         return bool(
-            self.once(("agree", *steps), lambda: agree(yours, self.weights(behaviour, name)))
+            self.once(
+                *("same weights", behaviour, name, TO_WEIGHTS),
+                lambda: agree(yours, self.weights(behaviour, name)),
+            )
         )
+
+    def output(self, behaviour: Attention, name: str) -> Tensor:
+        """Return a behaviour's output in one call.
+
+        Raises: RuntimeError or IndexError where a mask does not fit what it makes.
+        """
+        weights, value = self.weights(behaviour, name), self.parts(behaviour, name)[2]
+        found: Tensor = self.once(
+            "output", behaviour, name, TO_OUTPUT, lambda: behaviour.finish(weights, value)
+        )
+        return found
 
     def weights(self, behaviour: Attention, name: str) -> Tensor:
         """Return a behaviour's weights in one call.
 
         Raises: RuntimeError or IndexError where a mask does not fit what it makes.
         """
-        call = self.calls[name]
-        query, key, _ = self.parts(behaviour, name)
+        call, (query, key, _) = self.calls[name], self.parts(behaviour, name)
+        scores = self.once(
+            "scores", behaviour, name, TO_SCORES, lambda: behaviour.scores(query, key)
+        )
         found: Tensor = self.once(
-            ("weights", *self.steps(behaviour, name, TO_WEIGHTS)),
-            lambda: behaviour.share(behaviour.scores(query, key), call.attn_mask, call.is_causal),
+            *("weights", behaviour, name, TO_WEIGHTS),
+            lambda: behaviour.share(scores, call.attn_mask, call.is_causal),
         )
         return found
 
     def parts(self, behaviour: Attention, name: str) -> tuple[Tensor, Tensor, Tensor]:
         """Return a behaviour's queries, keys and values in one call."""
-        key = ("parts", name, *(getattr(type(behaviour), step) for step in TO_PARTS))
+        x = self.calls[name].x
         found: tuple[Tensor, Tensor, Tensor] = self.once(
-            key, lambda: behaviour.parts(self.calls[name].x)
+            "parts", behaviour, name, TO_PARTS, lambda: behaviour.parts(x)
         )
         return found
 
-    def steps(self, behaviour: Attention, name: str, which: tuple[str, ...]) -> tuple[object, ...]:
-        """Name what a result rests on; how masks are used counts only in calls that have one."""
+    def once(
+        self,
+        what: str,
+        behaviour: Attention,
+        name: str,
+        upto: tuple[str, ...],
+        make: Callable[[], Any],
+    ) -> Any:
+        """Return what was made by the same steps in the same call, or make it the first time.
+
+        How masks are used is among the steps only where they have been used.
+        """
         call = self.calls[name]
         masked = call.attn_mask is not None or call.is_causal
-        taken = which + OF_MASKS if masked else which
+        masked = masked and upto not in (TO_PARTS, TO_SCORES)
         fill = behaviour.fill if masked else ""
-        return (name, fill, *(getattr(type(behaviour), step) for step in taken))
-
-    def once(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
-        """Return what was made under a key, making it if it is the first time."""
+        key = (what, name, fill, steps(type(behaviour), upto, masked))
         if key not in self.taken:
             self.taken[key] = make()
         return self.taken[key]
+
+
+@cache
+def steps(kind: type[Attention], upto: tuple[str, ...], masked: bool) -> tuple[object, ...]:
+    """Return the steps of a behaviour that a result rests on."""
+    return tuple(getattr(kind, step) for step in (upto + OF_MASKS if masked else upto))

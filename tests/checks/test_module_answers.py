@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe
@@ -97,6 +98,33 @@ def test_an_output_alone_names_what_it_can(species: str, module: type[nn.Module]
     twins = TWINS[REPAIR.id]
     assert report.species == (twins if species in twins else expected)
     assert report.passed == (species not in IN_OUTPUT)
+
+
+def test_the_target_shown_is_that_of_the_answers_own_weights() -> None:
+    """Twice the right output: no other way to read the weights has half of it for a target."""
+
+    class Doubled(RIGHT[3]):  # type: ignore[misc, valid-type]
+        def forward(self, *given: Any, **named: Any) -> Any:
+            output, weights = super().forward(*given, **named)
+            return 2 * output, weights
+
+    report = judge(MODULE, observe(MODULE, Doubled, SEED), SEED)
+    assert report.failed == ("equal_to_torch",)
+    assert report.species == ()
+    assert report.counterexample is not None
+    yours, target = float(report.counterexample.yours), float(report.counterexample.target)
+    assert yours == pytest.approx(2 * target, rel=0.01)
+
+
+def test_a_check_leaves_every_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session's GPU draws go on as they were, too."""
+
+    def reseeded(seed: int) -> None:
+        raise AssertionError(seed)
+
+    monkeypatch.setattr(torch, "manual_seed", reseeded)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded)
+    assert judge(MODULE, observe(MODULE, RIGHT[0], SEED), SEED).passed
 
 
 def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -> None:
