@@ -1,4 +1,4 @@
-"""The rows of all input projections in one table, each with its bias and what gradients say of it."""
+"""The rows of all input projections in one table: weights, bias, what gradients say of each."""
 
 from dataclasses import dataclass
 

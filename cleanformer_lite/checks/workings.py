@@ -109,13 +109,14 @@ class Workings:
         masked = call.attn_mask is not None or call.is_causal
         masked = masked and upto not in (TO_PARTS, TO_SCORES)
         fill = behaviour.fill if masked else ""
-        key = (what, name, fill, steps(type(behaviour), upto, masked))
+        kind: object = type(behaviour)
+        key = (what, name, fill, steps(kind, upto, masked))
         if key not in self.taken:
             self.taken[key] = make()
         return self.taken[key]
 
 
 @cache
-def steps(kind: type[Attention], upto: tuple[str, ...], masked: bool) -> tuple[object, ...]:
+def steps(kind: object, upto: tuple[str, ...], masked: bool) -> tuple[object, ...]:
     """Return the steps of a behaviour that a result rests on."""
     return tuple(getattr(kind, step) for step in (upto + OF_MASKS if masked else upto))
