@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from cleanformer_lite.checks import specimens_masks
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.probes import LARGE, Contract
 from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
-from cleanformer_lite.checks.specimens import Attention
 from cleanformer_lite.checks.symptoms import by_symptoms
 from cleanformer_lite.checks.view import View
 from cleanformer_lite.checks.workings import Workings

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.closeness import close, close_in_parts
 from cleanformer_lite.checks.probes import LARGE, together
 from cleanformer_lite.checks.reading import Projections
 from cleanformer_lite.checks.report import Counterexample
-from cleanformer_lite.checks.specimens import Attention
 from cleanformer_lite.checks.view import View, unequal
 from cleanformer_lite.checks.workings import Workings
 

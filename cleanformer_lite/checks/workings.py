@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.closeness import agree
 from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.probes import Call
 from cleanformer_lite.checks.reading import Projections
-from cleanformer_lite.checks.specimens import Attention
 
 # A mistake replaces a step or two of the right attention: up to there all mistakes are one.
 TO_PARTS = ("turn", "project", "split")

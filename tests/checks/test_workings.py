@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from cleanformer_lite.checks import observe
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.chapters.split_heads import MODULE
 from cleanformer_lite.checks.probes import LARGE, Contract, calls, together
 from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
-from cleanformer_lite.checks.specimens import Attention
 from cleanformer_lite.checks.view import View
 from cleanformer_lite.checks.workings import OF_MASKS, TO_OUTPUT, Workings
 from tests.checks.right_answers import RIGHT
