@@ -61,12 +61,16 @@ def silent(gradient: Tensor, axis: int, index: int) -> bool:
 
 
 def input_rows(parameter: Parameter, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Lay a parameter that reads the input out as rows `(R, E)`: values and both gradients."""
+    """Lay a parameter that reads the input out as rows `(R, E)`: values, gradients for one, four.
+
+    Of the two gradients for one token the larger counts: either may be next to nothing by chance.
+    """
+    alone = torch.maximum(parameter.one.abs(), parameter.quiet.abs())
     for axis in reversed(range(parameter.value.dim())):
         if parameter.value.shape[axis] == sizes.embed_dim and silent(parameter.four, axis, 0):
             value, one, four = (
                 tensor.movedim(axis, -1).reshape(-1, sizes.embed_dim)
-                for tensor in (parameter.value, parameter.one, parameter.four)
+                for tensor in (parameter.value, alone, parameter.four)
             )
             return value, one, four
     return None

@@ -89,11 +89,11 @@ def partitions(rows: Rows, sizes: Sizes) -> Iterator[Projections]:
 def halves(rows: Rows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
     """Tell rows of queries from those of keys; where gradients do not, try the usual layouts."""
     likeness = rows.query_likeness[rest]
-    queries, keys = rest[likeness > 1e-4], rest[likeness <= 1e-4]
-    if len(queries) == sizes.embed_dim:
-        yield queries, keys
-        if not bool(((likeness > 1e-5) & (likeness < 1e-3)).any()):
-            return
+    is_query = torch.zeros(len(rest), dtype=torch.bool)
+    is_query[likeness.topk(sizes.embed_dim).indices] = True
+    yield rest[is_query], rest[~is_query]
+    if bool((likeness[is_query] > 1e-3).all() and (likeness[~is_query] < 1e-5).all()):
+        return
     by_block = rest.view(-1, 2, sizes.head_dim)
     yield rest[: sizes.embed_dim], rest[sizes.embed_dim :]
     yield by_block[:, 0].flatten(), by_block[:, 1].flatten()

@@ -42,7 +42,7 @@ def table(matrices: list[tuple[Tensor, Tensor, Tensor]], vectors: list[Parameter
     return Rows(
         weight,
         torch.cat(chosen),
-        is_value=one.abs().amax(dim=1) > TINY * one.abs().max(),
+        is_value=one.amax(dim=1) > TINY * one.max(),
         query_likeness=four[:, 2].abs() / strength.clamp_min(1e-30),
         is_used=strength > TINY * strength.max(),
     )

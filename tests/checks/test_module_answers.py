@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.chapters.split_heads import MODULE
 from cleanformer_lite.checks.diagnosis import TWINS
 from cleanformer_lite.checks.matrix import specimen_classes
+from cleanformer_lite.checks.specimen_modules import specimen
 from cleanformer_lite.checks.view import View
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
@@ -73,6 +75,14 @@ def test_right_answers_pass_in_every_style(module: type[nn.Module]) -> None:
 def test_the_projections_of_every_style_are_found(module: type[nn.Module]) -> None:
     facts = observe(MODULE, module, SEED)
     assert View(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("seed", [126533941, 2076216121, 1208364238, 546059750])
+def test_a_gradient_that_is_nothing_by_chance_hides_no_projection(seed: int) -> None:
+    """With these one row of the values has next to none for one token."""
+    facts = observe(MODULE, specimen(Attention), seed)
+    readings = View(facts, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
+    assert len(readings) >= 2
 
 
 @pytest.mark.parametrize(("species", "module"), in_two_styles())
