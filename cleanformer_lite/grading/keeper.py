@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 from cleanformer_lite.grading.answer_process import run
 from cleanformer_lite.grading.confine import leave_network, user_of
+from cleanformer_lite.grading.folders import remove
 from cleanformer_lite.grading.limits import Limits
 from cleanformer_lite.grading.parents import hears
 
@@ -109,4 +109,4 @@ def clear_away(child: int, workplace: Path) -> None:
     """Kill whatever an answer started, and remove its folder."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
-    shutil.rmtree(workplace, ignore_errors=True)
+    remove(workplace)

@@ -6,7 +6,6 @@ It holds no submission and no expected value. For every line that it is handed i
 import gc
 import importlib
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -15,6 +14,7 @@ import traceback
 import torch
 
 from cleanformer_lite.grading import confine, keeper, parents
+from cleanformer_lite.grading.folders import remove
 
 # What answers import most: read once here rather than by each of them. Also, a user without rights
 # may not be allowed to read them later.
@@ -40,7 +40,7 @@ def main() -> None:
     except BrokenPipeError:  # the grader was gone before this was warm
         pass
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 def serve(line: socket.socket, grader: int) -> None:
