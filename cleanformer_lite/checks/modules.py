@@ -22,37 +22,33 @@ from cleanformer_lite.checks.probes import (
 )
 
 Build = Callable[..., Any]
-Load = Callable[[nn.Module, Sizes], None]
 
 
-def observe_module(
-    build: Build, contract: Contract, seed: int, load: Load | None = None
-) -> Observations:
-    """Collect the facts about one module; `load` puts weights in, seeded ones if not given."""
+def observe_module(build: Build, contract: Contract, seed: int) -> Observations:
+    """Collect the facts about one module, with weights that follow from the seed."""
     facts: Observations = {}
-    put = load or (lambda module, sizes: fill(module, sizes, seed))
     with seeded(seed), torch.enable_grad():
         for label, sizes in TRIALS.items():
-            module = built(facts, f"{label}.build", build, sizes, put)
+            module = built(facts, f"{label}.build", build, sizes, seed)
             if module is None or not observe_calls(facts, label, module, contract, seed):
                 return facts
             if sizes == LARGE:
                 observe_parameters(facts, module)
                 gradients.observe(facts, module, list(module.parameters()), seed)
         if contract.dropout:
-            attempt(facts, "dropout", lambda: observe_dropout(facts, build, put, seed))
+            attempt(facts, "dropout", lambda: observe_dropout(facts, build, seed))
     return facts
 
 
 def built(
-    facts: Observations, key: str, build: Build, sizes: Sizes, load: Load, **options: Any
+    facts: Observations, key: str, build: Build, sizes: Sizes, seed: int, **options: Any
 ) -> nn.Module | None:
     """Build a module in evaluation mode with weights that the judge knows, or say what came."""
     module = attempt(facts, key, lambda: build(sizes.embed_dim, sizes.num_heads, **options))
     if not isinstance(module, nn.Module):
         facts.setdefault(f"{key}.kind", type(module).__name__)
         return None
-    attempt(facts, f"{key}.load", lambda: load(module, sizes))
+    attempt(facts, f"{key}.load", lambda: fill(module, sizes, seed))
     return module.eval()
 
 
@@ -110,9 +106,9 @@ def observe_parameters(facts: Observations, module: nn.Module) -> None:
         facts[f"name.{index}"] = name[:80]
 
 
-def observe_dropout(facts: Observations, build: Build, load: Load, seed: int) -> None:
+def observe_dropout(facts: Observations, build: Build, seed: int) -> None:
     """Call a module with dropout 0.5 in both modes."""
-    module = built(facts, "dropout.build", build, LARGE, load, dropout=0.5)
+    module = built(facts, "dropout.build", build, LARGE, seed, dropout=0.5)
     if module is None:
         return
     call = Call(tokens(LARGE, seed))
