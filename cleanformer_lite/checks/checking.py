@@ -18,7 +18,8 @@ kept: list[Progress] = []
 def check(exercise_id: str, answer: object = None, *, seconds: float = SECONDS) -> Report:
     """Try an answer, and say what is wrong with it; the report draws itself in a notebook.
 
-    An answer that raises, exits or does not end within `seconds` gives a report too.
+    An answer that raises, exits, or works for longer than `seconds` gives a report too. (Of one
+    that only waits, four times as much is borne.)
 
     Raises: ValueError for an exercise that does not exist.
     """

@@ -1,16 +1,14 @@
 """Name the known mistake that does exactly what an answer does, on everything it was tried on."""
 
-from collections.abc import Iterator
-
 from torch import Tensor
 
 from cleanformer_lite.checks import specimens_masks
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.probes import LARGE, Contract
-from cleanformer_lite.checks.reading import Projections
 from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
-from cleanformer_lite.checks.specimens import Attention
 from cleanformer_lite.checks.symptoms import by_symptoms
-from cleanformer_lite.checks.view import View, close
+from cleanformer_lite.checks.view import View
+from cleanformer_lite.checks.workings import Workings
 
 # These differ from the right attention in nothing that a call in evaluation mode returns, or in
 # their input: symptoms tell of them.
@@ -37,8 +35,8 @@ MAY_DIFFER = {
 }
 # Without weights these are one thing: read query as key, and key as query.
 TWINS = {"registration_bug.repair": ("softmax_over_queries", "einsum_axes_swapped")}
-# Tried first: most mistakes show in one of them.
-TELLING = ("blind", "padded", "causal")
+# Tried first: without a mask most mistakes are one, and with these most of the others show.
+TELLING = ("plain", "blind", "padded", "causal")
 
 
 def diagnose(view: View, failed: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,10 +52,11 @@ def by_behaviour(view: View) -> tuple[str, ...]:
     then all of them count.
     """
     found: set[str] = set()
-    for reading in likely(view):
+    fill = fill_of(view)
+    for workings in likely(view):
         for species in applicable(view.contract):
             variants = BEHAVIOURS[species]
-            if any(same_everywhere(view, species, variant, reading) for variant in variants):
+            if any(same_everywhere(workings, species, variant, fill) for variant in variants):
                 found.add(species)
         if found and view.contract.weights:
             break
@@ -74,36 +73,32 @@ def applicable(contract: Contract) -> list[str]:
     return [species for species in BEHAVIOURS if species not in left_out]
 
 
-def likely(view: View) -> Iterator[Projections]:
-    """Try first the readings under which the right attention gives the answer's weights."""
+def likely(view: View) -> list[Workings]:
+    """Keep the readings under which the right attention gives the answer's weights, if any does."""
     if not view.contract.weights:
-        yield from view.readings
-        return
-    fitting = [reading for reading in view.readings if weights_fit(view, reading)]
-    yield from fitting or view.readings
+        return view.workings
+    fitting = [workings for workings in view.workings if weights_fit(workings)]
+    return fitting or view.workings
 
 
-def weights_fit(view: View, reading: Projections) -> bool:
+def weights_fit(workings: Workings) -> bool:
     """Say whether the right attention on these projections gives the weights of the plain call."""
-    yours = view.facts.get("large.plain.weights")
-    _, weights = Attention(reading, LARGE.num_heads)(view.calls["large"]["plain"].x)
-    return isinstance(yours, Tensor) and agree(yours, weights)
+    return workings.same_weights(Attention(workings.reading, LARGE.num_heads), "plain")
 
 
-def same_everywhere(
-    view: View, species: str, variant: type[Attention], reading: Projections
-) -> bool:
-    """Say whether a behaviour equals the answer's in every call; blind rows get what it gives."""
+def same_everywhere(workings: Workings, species: str, variant: type[Attention], fill: str) -> bool:
+    """Say whether a behaviour equals the answer's in every call; blind rows get `fill`."""
+    reading = workings.reading
     if (reading.out is None) != (species == "no_output_projection"):
         return False
     if reading.is_tied != (species == "value_uses_key"):
         return False
     behaviour = variant(reading, LARGE.num_heads)
     if variant.fill == "zero":
-        behaviour.fill = fill_of(view)
+        behaviour.fill = fill
     free = MAY_DIFFER.get(species, ())
-    names = sorted(view.calls["large"], key=lambda name: name not in TELLING)
-    return all(same_call(view, behaviour, name) for name in names if name not in free)
+    names = sorted(workings.calls, key=lambda name: name not in TELLING)
+    return all(workings.same(behaviour, name) for name in names if name not in free)
 
 
 def fill_of(view: View) -> str:
@@ -113,27 +108,3 @@ def fill_of(view: View) -> str:
     if any(bool(row.isnan().any()) for row in rows):
         return "nan"
     return "zero" if any(bool((row == 0).any()) for row in rows) else "mean"
-
-
-def same_call(view: View, behaviour: Attention, name: str) -> bool:
-    """Say whether a behaviour returns in one call what the answer returned, errors included."""
-    call = view.calls["large"][name]
-    raised = f"large.{name}.error" in view.facts
-    try:
-        output, weights = behaviour(call.x.clone(), call.attn_mask, call.is_causal)
-    except (RuntimeError, IndexError):
-        return raised
-    if raised or not agree(view.facts.get(f"large.{name}.output"), output):
-        return False
-    return not view.contract.weights or agree(view.facts.get(f"large.{name}.weights"), weights)
-
-
-def agree(yours: object, theirs: Tensor) -> bool:
-    """Say whether a fact is this tensor; not-a-number must stand in the same places."""
-    if not isinstance(yours, Tensor) or yours.shape != theirs.shape:
-        return False
-    if not yours.is_floating_point():
-        return False
-    gaps = yours.isnan()
-    same_gaps = bool((gaps == theirs.isnan()).all())
-    return same_gaps and close(yours[~gaps].float(), theirs[~gaps])

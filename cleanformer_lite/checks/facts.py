@@ -1,7 +1,8 @@
 """Turn what an answer returns into flat facts, and compare facts without trusting them."""
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,18 @@ from cleanformer_lite.checks.exercise import Fact, Observations
 
 LONGEST_TEXT = 500
 TOLERANCE = 1e-4
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have torch draw the same numbers on the processor each time, and put its generator back."""
+    # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
 
 
 def attempt(facts: Observations, key: str, call: Callable[[], object]) -> object:

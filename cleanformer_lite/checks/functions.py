@@ -5,23 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cleanformer_lite.checks.exercise import Observations
-from cleanformer_lite.checks.facts import agree, attempt, below, record, same, shown
+from cleanformer_lite.checks.facts import agree, below, same, seeded, shown
+from cleanformer_lite.checks.function_cases import Arguments, Case, does_the_same, observe_case
 from cleanformer_lite.checks.report import Counterexample, Verdict
 
-Arguments = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input, made from a seed, and the property that fails if the result is not right on it."""
-
-    name: str
-    fails: str
-    make: Callable[[torch.Generator], Arguments]
-    gradient: bool = False
+__all__ = ["Arguments", "Case", "FunctionProbe"]
+INPUT_UNCHANGED = "input_unchanged"
 
 
 @dataclass(frozen=True)
@@ -49,8 +40,7 @@ class FunctionProbe:
         if not callable(answer):
             return {"kind": type(answer).__name__}
         function = self.adapt(answer)
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(seed)
+        with seeded(seed), torch.enable_grad():
             for case in self.cases:
                 observe_case(facts, case, function, seed)
         return facts
@@ -69,59 +59,20 @@ class FunctionProbe:
         return Verdict(
             "crashed" if crashed else "failed",
             tuple(name for name in self.properties if name in failed),
-            self.diagnose(facts, seed),
+            self.diagnose(facts, failing, seed),
             counterexample(facts, expected, first, seed),
         )
 
-    def diagnose(self, facts: Observations, seed: int) -> tuple[str, ...]:
+    def diagnose(self, facts: Observations, failing: list[Case], seed: int) -> tuple[str, ...]:
         """Name the species that do exactly the same on every case."""
-        keys = [case.name for case in self.cases]
-        found = []
-        for species, variants in self.mistakes.items():
-            for wrong in variants:
-                theirs = self.observe(wrong, seed)
-                if all(agree_or_raise_alike(facts, theirs, key) for key in keys):
-                    found.append(species)
-                    break
-        return tuple(found)
-
-
-INPUT_UNCHANGED = "input_unchanged"
-
-
-def observe_case(facts: Observations, case: Case, function: Callable[..., Any], seed: int) -> None:
-    """Call once without gradients for values, and once more for gradients where they are asked."""
-    arguments = case.make(torch.Generator().manual_seed(seed))
-    result = attempt(facts, case.name, lambda: function(*arguments.values()))
-    if f"{case.name}.error" in facts:
-        return
-    record(facts, f"{case.name}.result", result)
-    for name, value in arguments.items():
-        if isinstance(value, Tensor):
-            record(facts, f"{case.name}.after.{name}", value)
-    if case.gradient:
-        attempt(
-            facts, f"{case.name}.gradient", lambda: observe_gradient(facts, case, function, seed)
-        )
-
-
-def observe_gradient(
-    facts: Observations, case: Case, function: Callable[..., Any], seed: int
-) -> None:
-    """Write down the gradients of a weighted sum of the first result."""
-    arguments = case.make(torch.Generator().manual_seed(seed))
-    leaves = {
-        name: value.requires_grad_()
-        for name, value in arguments.items()
-        if isinstance(value, Tensor) and value.is_floating_point()
-    }
-    result = function(*arguments.values())
-    first = result[0] if isinstance(result, tuple) else result
-    loss = torch.sum(first.float() * torch.linspace(1, 2, first.numel()).view(first.shape))
-    torch.autograd.backward(loss)
-    for name, leaf in leaves.items():
-        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        record(facts, f"{case.name}.gradient.{name}", gradient)
+        # Those that fail come first: in the others most mistakes are like the right answer.
+        cases = failing + [case for case in self.cases if case not in failing]
+        with seeded(seed), torch.enable_grad():
+            return tuple(
+                species
+                for species, variants in self.mistakes.items()
+                if any(does_the_same(facts, self.adapt(w), cases, seed) for w in variants)
+            )
 
 
 def unanswered(facts: Observations, first: str) -> Verdict | None:
@@ -154,14 +105,6 @@ def failures(facts: Observations, expected: Observations, case: Case) -> list[st
     if not all(agree(facts, expected, key) for key in keys):
         found.append(case.fails)
     return found or [case.fails]
-
-
-def agree_or_raise_alike(facts: Observations, theirs: Observations, key: str) -> bool:
-    """Say whether two answers do the same on a case; of an error only the beginning must agree."""
-    ours_error, their_error = facts.get(f"{key}.error"), theirs.get(f"{key}.error")
-    if isinstance(ours_error, str) and isinstance(their_error, str):
-        return ours_error[:40] == their_error[:40]
-    return agree(facts, theirs, key)
 
 
 def counterexample(

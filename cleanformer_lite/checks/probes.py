@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,6 +26,10 @@ class Sizes:
 # The small one can be checked by hand; in the large one no size can stand in for another.
 TRIALS = {"small": Sizes(1, 2, 2, 1), "large": Sizes(3, 5, 4, 7)}
 SMALL, LARGE = TRIALS["small"], TRIALS["large"]
+MOST_PARAMETERS = 64
+# What follows from a seed is made once and looked at by both halves of a check. No answer is handed
+# any of it: answers get copies.
+remembered = lru_cache(maxsize=4 * MOST_PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def draw(generator: Generator, *shape: int, by_hand: bool) -> Tensor:
     return torch.where(rounded == 0, torch.full_like(rounded, 0.5), rounded)
 
 
+@remembered
 def weight_values(sizes: Sizes, seed: int, index: int, shape: torch.Size) -> Tensor:
     """Make the values that parameter number `index` gets; biases get some too."""
     generator = Generator().manual_seed(seed + 7919 * (index + 1))
@@ -72,6 +78,7 @@ def weight_values(sizes: Sizes, seed: int, index: int, shape: torch.Size) -> Ten
     return drawn if by_hand else drawn * (1.2 / math.sqrt(sizes.embed_dim))
 
 
+@remembered
 def tokens(sizes: Sizes, seed: int) -> Tensor:
     """Make the input `(N, L, E)`; the tokens of the small one differ in both features."""
     generator = Generator().manual_seed(seed)
@@ -120,6 +127,7 @@ def nudged(x: Tensor, feature: int) -> Tensor:
     return copy
 
 
+@remembered
 def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
     """Name every call of a trial, in the order in which they are made."""
     x = tokens(sizes, seed)
@@ -153,3 +161,20 @@ def masked_calls(sizes: Sizes, contract: Contract, seed: int, x: Tensor) -> dict
     if contract.causal:
         made["causal_padded"] = Call(x, padding, is_causal=True)
     return made
+
+
+@remembered
+def together(sizes: Sizes, contract: Contract, seed: int) -> Call:
+    """Lay all calls of a trial into one batch, their masks written out as `(N, H, L, L)`."""
+    made = calls(sizes, contract, seed).values()
+    return Call(
+        torch.cat([call.x for call in made]), torch.cat([whole_mask(sizes, call) for call in made])
+    )
+
+
+def whole_mask(sizes: Sizes, call: Call) -> Tensor:
+    """Write out what a call allows."""
+    shape = (len(call.x), sizes.num_heads, sizes.length, sizes.length)
+    allowed = torch.ones(shape, dtype=torch.bool)
+    allowed = allowed if call.attn_mask is None else allowed & call.attn_mask
+    return allowed.tril() if call.is_causal else allowed

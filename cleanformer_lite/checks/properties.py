@@ -5,9 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.closeness import close
 from cleanformer_lite.checks.probes import TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
-from cleanformer_lite.checks.view import View, close, unequal
+from cleanformer_lite.checks.view import View, unequal
 
 Property = Callable[[View, str], Counterexample | None]
 MOVED = 1e-6

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.probes import LARGE
-from cleanformer_lite.checks.reading import TINY
+from cleanformer_lite.checks.parameters import TINY
+from cleanformer_lite.checks.probes import LARGE, MOST_PARAMETERS
 from cleanformer_lite.checks.report import Counterexample
 from cleanformer_lite.checks.view import View, unequal
 
@@ -20,7 +20,7 @@ def count(view: View, key: str) -> int:
 def matrices(view: View, prefix: str) -> list[tuple[str, Tensor | None]]:
     """Return name and tensor of a fact about each parameter that is larger than any bias."""
     found = []
-    for index in range(min(count(view, "parameters"), 64)):
+    for index in range(min(count(view, "parameters"), MOST_PARAMETERS)):
         shape = str(view.facts.get(f"shape.{index}", ""))
         sizes = [int(part) for part in shape.split(",") if part.isdigit()]
         if torch.Size(sizes).numel() > 3 * LARGE.embed_dim:

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from cleanformer_lite.checks import specimens, specimens_masks
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.reading import Projections
-from cleanformer_lite.checks.specimens import Attention
 
 BEHAVIOURS: dict[str, tuple[type[Attention], ...]] = {
     "split_without_transpose": (

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.specimens import Attention
+from cleanformer_lite.checks.attention import Attention
 
 
 class MaskAfterSoftmax(Attention):

@@ -1,16 +1,18 @@
 """Look at the facts about a module without trusting them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.closeness import close, worst
 from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.facts import shown
 from cleanformer_lite.checks.probes import TRIALS, Call, Contract, calls
 from cleanformer_lite.checks.reading import Projections, hypotheses
 from cleanformer_lite.checks.report import Counterexample
+from cleanformer_lite.checks.workings import Workings
 
 
 class UnreadableError(Exception):
@@ -28,6 +30,7 @@ class View:
     facts: Observations
     contract: Contract
     seed: int
+    read: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
 
     @cached_property
     def calls(self) -> dict[str, dict[str, Call]]:
@@ -36,6 +39,11 @@ class View:
     @cached_property
     def readings(self) -> list[Projections]:
         return hypotheses(self.facts, self.seed)
+
+    @cached_property
+    def workings(self) -> list[Workings]:
+        calls, has_weights = self.calls["large"], self.contract.weights
+        return [Workings(reading, calls, self.facts, has_weights) for reading in self.readings]
 
     def output(self, label: str, name: str) -> Tensor:
         """Return an output of the right shape.
@@ -58,10 +66,12 @@ class View:
 
         Raises: UnreadableError, saying what came instead, if shape or kind is another.
         """
-        key = f"{label}.{name}.{part}"
-        value = self.facts.get(key)
+        if (label, name, part) in self.read:
+            return self.read[label, name, part]
+        value = self.facts.get(f"{label}.{name}.{part}")
         if isinstance(value, Tensor) and value.shape == shape and value.is_floating_point():
-            return value.detach().to(torch.float32)
+            self.read[label, name, part] = value.detach().to(torch.float32)
+            return self.read[label, name, part]
         error = self.facts.get(f"{label}.{name}.error")
         if isinstance(value, Tensor):
             yours = f"{part} of shape {tuple(value.shape)}, {value.dtype}"
@@ -77,25 +87,6 @@ class View:
         if call.attn_mask is not None:
             text += f", attn_mask={shown(call.attn_mask)}"
         return text + (", is_causal=True" if call.is_causal else "")
-
-
-def close(ours: Tensor, theirs: Tensor) -> bool:
-    """Say whether two tensors of one shape agree; not-a-number agrees with nothing."""
-    if ours.numel() == 0:
-        return True
-    # Not torch.allclose: this is called hundreds of times and three times as fast.
-    gap = float((ours - theirs).abs().max())
-    return gap <= 1e-4 or gap <= 1e-4 * float(theirs.abs().max())
-
-
-def worst(gap: Tensor) -> list[int]:
-    """Return the place of the largest number (torch.unravel_index imports for a second)."""
-    place: list[int] = []
-    left = int(gap.argmax())
-    for size in reversed(gap.shape):
-        left, index = divmod(left, size)
-        place.insert(0, index)
-    return place
 
 
 def unequal(

@@ -13,13 +13,16 @@ from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.grading.confine import confine
 from cleanformer_lite.grading.framing import BadFrame, encode
 from cleanformer_lite.grading.limits import Limits, apply
+from cleanformer_lite.grading.parents import end_with
 from cleanformer_lite.grading.statements import needed, parse
 
 MOST_NOTES = 5
 LONGEST_NOTE = 300
 
 
-def run(job: int, result: int, workplace: Path, user: int | None, limits: Limits) -> None:
+def run(
+    keeper: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
+) -> None:
     """Do the job that can be read from one file descriptor, and write what was seen to the other.
 
     Never returns: the process ends here.
@@ -32,6 +35,7 @@ def run(job: int, result: int, workplace: Path, user: int | None, limits: Limits
     tempfile.tempdir = None
     apply(limits)
     confine(workplace, user)
+    end_with(keeper)
     message, facts = answered(task)
     message["nonce"] = task["nonce"]
     try:

@@ -12,8 +12,10 @@ What holds depends on the machine, and `describe` says it:
 
 What nothing here prevents: an answer may import this package's own right answers, or copy the
 solutions that the book prints. Without root it may change the mode and the dates of your files, and
-send UDP. Submissions that lie below Python's own folders or /usr can be read. Answers that run at
-the same time share the processors, so give `--seconds` room on a busy machine.
+send UDP, or kill the process that watches it and outlive it where Linux has no Landlock 6.
+Submissions that lie below Python's own folders or /usr can be read. Answers that run at the same
+time share the processors, so give `--seconds` room on a busy machine, and they share the disk: one
+file is held to 16 MiB, their number only by time, until the answer's folder is cleared.
 """
 
 import ctypes

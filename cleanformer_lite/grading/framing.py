@@ -121,8 +121,8 @@ def read_tensor(frame: bytes, start: int, name: str, shape: list[int]) -> tuple[
     if not count:
         return torch.empty(shape, dtype=dtype), start
     copy = bytearray(frame[start:end])
-    if dtype is torch.bool:
-        copy = bytearray(byte != 0 for byte in copy)  # a bool that is neither 0 nor 1 is no bool
+    if dtype is torch.bool:  # a byte that is neither 0 nor 1 is no bool
+        return torch.frombuffer(copy, dtype=torch.uint8).ne(0).view(shape), end
     return torch.frombuffer(copy, dtype=dtype).view(shape), end
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import tempfile
@@ -16,12 +15,14 @@ from typing import Any
 
 from cleanformer_lite.grading.answer_process import run
 from cleanformer_lite.grading.confine import leave_network, user_of
+from cleanformer_lite.grading.folders import remove
 from cleanformer_lite.grading.limits import Limits
+from cleanformer_lite.grading.parents import hears
 
 LONGEST_REQUEST = 4096
 
 
-def keep(line: socket.socket, slot: int) -> None:
+def keep(line: socket.socket, slot: int, warm: int) -> None:
     """Serve requests until the other end hangs up: run one answer, say how its process ended.
 
     A request carries two file descriptors: the job to read, and the pipe for the result. This
@@ -33,7 +34,7 @@ def keep(line: socket.socket, slot: int) -> None:
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    while True:
+    while hears(line, warm):
         request, descriptors, _, _ = socket.recv_fds(line, LONGEST_REQUEST, 2)
         if not request:
             return
@@ -50,10 +51,10 @@ def one_answer(
     workplace = Path(tempfile.mkdtemp(prefix="answer-"))
     if user is not None:
         os.chown(workplace, user, user)
-    began = time.monotonic()
+    began, keeper = time.monotonic(), os.getpid()
     child = os.fork()
     if child == 0:
-        become_answer(job, result, workplace, user, limits)
+        become_answer(keeper, job, result, workplace, user, limits)
     os.close(job)
     os.close(result)
     status, usage, in_time = waited(line, wake, child, began + limits.seconds)
@@ -67,13 +68,15 @@ def one_answer(
     }
 
 
-def become_answer(job: int, result: int, workplace: Path, user: int | None, limits: Limits) -> None:
+def become_answer(
+    keeper: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
+) -> None:
     """Turn this process into the answer's; never returns."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        run(job, result, workplace, user, limits)
+        run(keeper, job, result, workplace, user, limits)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -106,4 +109,4 @@ def clear_away(child: int, workplace: Path) -> None:
     """Kill whatever an answer started, and remove its folder."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
-    shutil.rmtree(workplace, ignore_errors=True)
+    remove(workplace)

@@ -9,13 +9,13 @@ import os
 import queue
 import secrets
 import select
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
+from cleanformer_lite.grading.folders import remove
 from cleanformer_lite.grading.limits import Limits
 from cleanformer_lite.grading.observed import Observed, understood
 from cleanformer_lite.grading.slots import Slot, SlotLost, WarmProcess
@@ -63,7 +63,7 @@ class Runner:
         for slot in self.slots:
             slot.hang_up()
         self.warm.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     def run(self, submission: Submission, exercise: str, seed: int) -> Observed:
         """Run one answer and return what was seen. Nothing that an answer does raises here.

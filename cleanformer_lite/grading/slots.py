@@ -61,7 +61,7 @@ class WarmProcess:
         """Start the process and wait until it is warm."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "cleanformer_lite.grading.warm"]
-        command += [str(theirs.fileno()), self.folder]
+        command += [str(theirs.fileno()), self.folder, str(os.getpid())]
         with theirs:
             self.process = subprocess.Popen(
                 command,

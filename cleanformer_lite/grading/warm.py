@@ -6,7 +6,6 @@ It holds no submission and no expected value. For every line that it is handed i
 import gc
 import importlib
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -14,7 +13,8 @@ import traceback
 
 import torch
 
-from cleanformer_lite.grading import confine, keeper
+from cleanformer_lite.grading import confine, keeper, parents
+from cleanformer_lite.grading.folders import remove
 
 # What answers import most: read once here rather than by each of them. Also, a user without rights
 # may not be allowed to read them later.
@@ -26,22 +26,33 @@ COMMON = (
 
 
 def main() -> None:
-    """Serve on the file descriptor whose number is the first argument, until it is closed.
+    """Serve a grader, until its line is closed or it is gone.
 
-    Then remove the folder that is the second: a grader that was killed cannot do it.
+    Arguments: the number of the line's file descriptor, the folder to remove in the end (a grader
+    that was killed cannot do it), the number of the grader's process.
     """
-    line = socket.socket(fileno=int(sys.argv[1]))
+    descriptor, folder, grader = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers leave no zombies
-    warm_up()
+    try:
+        warm_up()
+        serve(socket.socket(fileno=descriptor), grader)
+    except BrokenPipeError:  # the grader was gone before this was warm
+        pass
+    finally:
+        remove(folder)
+
+
+def serve(line: socket.socket, grader: int) -> None:
+    """Fork a keeper for every line that is handed over."""
     line.sendall(b"warm")
-    while True:
+    warm = os.getpid()
+    while parents.hears(line, grader):
         slot, descriptors, _, _ = socket.recv_fds(line, 16, 1)
         if not slot:
-            shutil.rmtree(sys.argv[2], ignore_errors=True)
             return
         if os.fork() == 0:
-            become_keeper(line, int(slot), descriptors)
+            become_keeper(line, int(slot), descriptors, warm)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -61,13 +72,14 @@ def warm_up() -> None:
     gc.freeze()  # a collection in a fork would copy every page that holds an object
 
 
-def become_keeper(line: socket.socket, slot: int, descriptors: list[int]) -> None:
+def become_keeper(line: socket.socket, slot: int, descriptors: list[int], warm: int) -> None:
     """Turn this process into a keeper; never returns."""
     try:
+        parents.end_with(warm)
         line.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         own = socket.socket(fileno=descriptors[0])
-        keeper.keep(own, slot)
+        keeper.keep(own, slot, warm)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -44,6 +44,25 @@ def test_an_answer_that_never_ends_is_stopped_in_time() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_an_answer_that_only_waits_is_stopped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)
+    report = check("split_heads.merge", lambda x: time.sleep(600), seconds=0.1)
+    assert report.status == "timeout"
+    assert "0.4 s, most of it waiting" in str(report)
+
+
+def test_a_busy_machine_stops_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time in which others have the processor is not the answer's."""
+    monkeypatch.setattr("cleanformer_lite.checks.time_limit.PATIENCE", 10**6)
+
+    def held_up(x: Tensor) -> Tensor:
+        time.sleep(0.1)
+        return cleanformer_lite.merge_heads(x)
+
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)
+    assert check("split_heads.merge", held_up, seconds=0.05).passed
+
+
 def stubborn_once(x: Tensor) -> None:
     caught = 0
     while caught < 3:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cleanformer_lite.checks import EXERCISES, Exercise, judge, observe
 from cleanformer_lite.checks.functions import FunctionProbe
-from tests.checks.fused_specimens import answer
+from cleanformer_lite.checks.time_limit import time_limit
+from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
 from tests.checks.test_module_answers import output_alone
 
@@ -70,6 +71,16 @@ def test_forged_facts_raise_nothing_and_score_nothing(exercise: Exercise) -> Non
     empty: list[dict[str, Any]] = [{}, {"passed": True}, {"points": 100}, {"small.plain.output": 1}]
     for forged in empty:
         assert not judge(exercise, forged, SEED).passed
+
+
+@pytest.mark.parametrize("species", ["shared_layer", "split_before_projection", "plain_list"])
+def test_no_forged_count_keeps_the_judge_busy(species: str) -> None:
+    exercise = EXERCISES["registration_bug.repair"]
+    facts = observe(exercise, output_alone(answer(*SWAPS[species][0])), SEED)
+    for key, value in facts.items():
+        if type(value) is int:
+            with time_limit(10):
+                assert not judge(exercise, {**facts, key: 10**12}, SEED).passed
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.id)

@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe
+from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.chapters.split_heads import MODULE
 from cleanformer_lite.checks.diagnosis import TWINS
 from cleanformer_lite.checks.matrix import specimen_classes
+from cleanformer_lite.checks.specimen_modules import specimen
 from cleanformer_lite.checks.view import View
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
@@ -74,6 +77,14 @@ def test_the_projections_of_every_style_are_found(module: type[nn.Module]) -> No
     assert View(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("seed", [126533941, 2076216121, 1208364238, 546059750])
+def test_a_gradient_that_is_nothing_by_chance_hides_no_projection(seed: int) -> None:
+    """With these one row of the values has next to none for one token."""
+    facts = observe(MODULE, specimen(Attention), seed)
+    readings = View(facts, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
+    assert len(readings) >= 2
+
+
 @pytest.mark.parametrize(("species", "module"), in_two_styles())
 def test_every_mistake_is_named_in_two_styles(species: str, module: type[nn.Module]) -> None:
     report = judge(MODULE, observe(MODULE, module, SEED), SEED)
@@ -97,6 +108,33 @@ def test_an_output_alone_names_what_it_can(species: str, module: type[nn.Module]
     twins = TWINS[REPAIR.id]
     assert report.species == (twins if species in twins else expected)
     assert report.passed == (species not in IN_OUTPUT)
+
+
+def test_the_target_shown_is_that_of_the_answers_own_weights() -> None:
+    """Twice the right output: no other way to read the weights has half of it for a target."""
+
+    class Doubled(RIGHT[3]):  # type: ignore[misc, valid-type]
+        def forward(self, *given: Any, **named: Any) -> Any:
+            output, weights = super().forward(*given, **named)
+            return 2 * output, weights
+
+    report = judge(MODULE, observe(MODULE, Doubled, SEED), SEED)
+    assert report.failed == ("equal_to_torch",)
+    assert report.species == ()
+    assert report.counterexample is not None
+    yours, target = float(report.counterexample.yours), float(report.counterexample.target)
+    assert yours == pytest.approx(2 * target, rel=0.01)
+
+
+def test_a_check_leaves_every_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session's GPU draws go on as they were, too."""
+
+    def reseeded(seed: int) -> None:
+        raise AssertionError(seed)
+
+    monkeypatch.setattr(torch, "manual_seed", reseeded)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded)
+    assert judge(MODULE, observe(MODULE, RIGHT[0], SEED), SEED).passed
 
 
 def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -> None:

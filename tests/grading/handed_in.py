@@ -140,6 +140,68 @@ import os, signal
 def merge_heads(x):
     os.kill(-1, signal.SIGKILL)
 """
+CLOSES_EVERYTHING = """
+import os
+def merge_heads(x):
+    os.closerange(0, 256)
+    return x
+"""
+DIGS_DEEP = """
+import os
+def merge_heads(x):
+    for _ in range(400):  # in every call, so that it gets deeper each time
+        os.mkdir("d")
+        os.chdir("d")
+    return x
+"""
+FILLS_ITS_FOLDER = """
+import os
+def merge_heads(x):
+    for i in range(200):
+        os.symlink("/" + "a" * 4000, f"link-{os.getpid()}-{i}-{x.numel()}")
+    os.makedirs(f"locked-{x.numel()}/inner")
+    os.symlink("/", f"locked-{x.numel()}/root")
+    os.chmod(f"locked-{x.numel()}", 0)
+    return x
+"""
+STARTS_THREADS = """
+import threading, time
+def merge_heads(x):
+    for _ in range(2000):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    return x
+"""
+STOPS_ITSELF = """
+import os, signal
+def merge_heads(x):
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+WAITS_FOR_ITS_KEEPERS_END = """
+import ctypes, os, time
+def merge_heads(x):
+    ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+    try:
+        os.kill(os.getppid(), 9)
+    except OSError:
+        pass
+    time.sleep(60)
+"""
+SENDS_ODD_SIZES = """
+import json, os, struct, sys
+def merge_heads(x):
+    frame = sys._getframe()
+    while "task" not in frame.f_locals:
+        frame = frame.f_back
+    message = {"outcome": "observed", "nonce": frame.f_locals["task"]["nonce"]}
+    facts = [["a", "float", float("nan")], ["b", "tensor", "float32", [-1]]]
+    header = json.dumps({"message": message, "facts": facts}).encode()
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, struct.pack("<Q", len(header)) + header)
+        except OSError:
+            pass
+    os._exit(0)
+"""
 SYNTAX_ERROR = "def merge_heads(x:\n    return x\n"
 NOTHING = "def something_else():\n    return 1\n"
 
@@ -177,6 +239,13 @@ ATTACKS: dict[str, tuple[str | bytes, str]] = {
     "floods_the_result.py": (FLOODS_THE_RESULT, "timeout refused"),
     "kills_its_keeper.py": (KILLS_ITS_KEEPER, "crashed"),
     "kills_everyone.py": (KILLS_EVERYONE, "crashed failed missing"),
+    "closes_everything.py": (CLOSES_EVERYTHING, "crashed"),
+    "digs_deep.py": (DIGS_DEEP, "failed timeout"),
+    "fills_its_folder.py": (FILLS_ITS_FOLDER, "failed timeout"),
+    "starts_threads.py": (STARTS_THREADS, "crashed"),
+    "stops_itself.py": (STOPS_ITSELF, "timeout"),
+    "waits_for_its_keepers_end.py": (WAITS_FOR_ITS_KEEPERS_END, "timeout crashed"),
+    "sends_odd_sizes.py": (SENDS_ODD_SIZES, "refused"),
     "syntax_error.py": (SYNTAX_ERROR, "crashed"),
     "syntax_error.ipynb": (notebook("import torch", SYNTAX_ERROR), "crashed"),
     "nothing.py": (NOTHING, "missing"),

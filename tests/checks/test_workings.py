@@ -1,0 +1,69 @@
+"""Steps that mistakes share are taken once, and no mistake gets a step of another."""
+
+import pytest
+import torch
+
+from cleanformer_lite.checks import observe
+from cleanformer_lite.checks.attention import Attention
+from cleanformer_lite.checks.chapters.split_heads import MODULE
+from cleanformer_lite.checks.probes import LARGE, Contract, calls, together
+from cleanformer_lite.checks.specimen_modules import BEHAVIOURS
+from cleanformer_lite.checks.view import View
+from cleanformer_lite.checks.workings import OF_MASKS, TO_OUTPUT, Workings
+from tests.checks.right_answers import RIGHT
+
+SEED = 7
+# A shared step of these would be the input's changing, or another draw.
+COMPARED = {
+    f"{species}-{index}": variant
+    for species, variants in BEHAVIOURS.items()
+    for index, variant in enumerate(variants)
+    if species not in ("dropout_in_eval", "input_changed_in_place")
+}
+
+
+@pytest.fixture(scope="module")
+def workings() -> Workings:
+    """One set of workings for all: what one behaviour leaves behind, the next one finds."""
+    return View(observe(MODULE, RIGHT[3], SEED), Contract(), SEED).workings[0]
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_mistake_gives_what_it_gives_alone(workings: Workings, name: str) -> None:
+    behaviour = COMPARED[name](workings.reading, LARGE.num_heads)
+    for call_name, call in workings.calls.items():
+        try:
+            output, weights = behaviour(call.x.clone(), call.attn_mask, call.is_causal)
+        except (RuntimeError, IndexError):
+            with pytest.raises((RuntimeError, IndexError)):
+                workings.output(behaviour, call_name)
+            continue
+        ours = workings.output(behaviour, call_name), workings.weights(behaviour, call_name)
+        for mine, theirs in zip(ours, (output, weights), strict=True):
+            assert torch.equal(mine.nan_to_num(9.0), theirs.nan_to_num(9.0)), call_name
+
+
+def test_a_mistake_changes_nothing_but_known_steps() -> None:
+    """Workings share what steps make: a change elsewhere would go unseen."""
+    known = {*TO_OUTPUT, *OF_MASKS, "fill"}
+    for variants in BEHAVIOURS.values():
+        for variant in variants:
+            for kind in variant.__mro__[: variant.__mro__.index(Attention)]:
+                changed = {name for name in vars(kind) if not name.startswith("__")}
+                assert changed <= known, kind
+
+
+@pytest.mark.parametrize("contract", [Contract(), Contract(masks=False, causal=False)])
+def test_all_calls_in_one_batch_are_the_calls_one_by_one(
+    workings: Workings, contract: Contract
+) -> None:
+    batch = together(LARGE, contract, SEED)
+    right = Attention(workings.reading, LARGE.num_heads)
+    output, weights = right(batch.x, batch.attn_mask)
+    start = 0
+    for call in calls(LARGE, contract, SEED).values():
+        rows = slice(start, start := start + len(call.x))
+        mine, maps = right(call.x, call.attn_mask, call.is_causal)
+        torch.testing.assert_close(output[rows], mine)
+        torch.testing.assert_close(weights[rows], maps)
+    assert start == len(batch.x)
