@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe
+from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe, species_beyond
 from cleanformer_lite.checks.chapters.split_heads import MODULE
 from cleanformer_lite.checks.diagnosis import TWINS
+from cleanformer_lite.checks.functions import FunctionProbe
 from cleanformer_lite.checks.matrix import specimen_classes
 from cleanformer_lite.checks.view import View
 from tests.checks.fused_specimens import SWAPS, answer
@@ -100,5 +101,13 @@ def test_an_output_alone_names_what_it_can(species: str, module: type[nn.Module]
 
 
 def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -> None:
-    assert set(SPECIES) - set(specimen_classes()) == {"half_overflow"}
+    beyond = {row[0] for row in species_beyond.ROWS}
+    assert set(SPECIES) - set(specimen_classes()) == {"half_overflow"} | beyond
+    known = {
+        species
+        for exercise in EXERCISES.values()
+        if isinstance(exercise.probe, FunctionProbe)
+        for species in exercise.probe.mistakes
+    }
+    assert {"half_overflow"} | beyond <= known
     assert set(specimen_classes()) == set(SWAPS)
