@@ -1,10 +1,13 @@
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import cleanformer_lite
 from cleanformer_lite import (
     FusedMultiHeadAttention,
     HeadsBuiltInForward,
@@ -102,6 +105,37 @@ def test_takes_any_attention(attention: type[nn.Module]) -> None:
 def test_padding_in_the_source_changes_nothing() -> None:
     short = model()(SOURCE[1:, :3], TARGET[1:])
     assert_close(model()(SOURCE, TARGET)[1:], short)
+
+
+def test_padding_may_be_any_number() -> None:
+    torch.manual_seed(0)
+    ours = Transformer(11, embed_dim=E, num_heads=H, hidden=HIDDEN, padding=9).double().eval()
+    source = torch.tensor([[3, 0, 9, 9]])
+    assert_close(ours(source, TARGET[:1]), ours(source[:, :2], TARGET[:1]))
+    memory, mask = ours.encode(source)
+    assert mask.tolist() == [[[[True, True, False, False]]]]
+    assert memory.shape == (1, 4, E)
+
+
+@pytest.mark.parametrize("name", ["encoder_norm", "decoder_norm"])
+def test_a_norm_stands_after_the_last_block(name: str) -> None:
+    ours = model()
+    norm = ours.get_submodule(name)
+    with torch.no_grad():
+        for parameter in norm.parameters():
+            parameter.copy_(torch.linspace(-1.0, 2.0, E))
+    memory, mask = ours.encode(SOURCE)
+    x = ours.embed(SOURCE)
+    for block in ours.encoder:
+        x = block(x, mask)
+    scaled = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    assert_close(memory, scaled * ours.encoder_norm.weight + ours.encoder_norm.bias)
+    y = ours.embed(TARGET)
+    for block in ours.decoder:
+        y = block(y, memory, mask)
+    scaled = (y - y.mean(-1, keepdim=True)) / (y.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    read = scaled * ours.decoder_norm.weight + ours.decoder_norm.bias
+    assert_close(ours.decode(TARGET, memory, mask), read @ ours.embedding.weight.T)
 
 
 def test_the_decoder_does_not_see_the_future() -> None:
@@ -205,6 +239,22 @@ def test_a_head_switched_off_is_the_sum_of_the_others(attention: Any) -> None:
     unknown = without_head(module, 3)
     with pytest.raises(ValueError, match="wanted a head from 0 to 2, got 3"):
         unknown.__enter__()
+
+
+def test_the_recording_says_what_the_page_says() -> None:
+    folder = Path(cleanformer_lite.__file__).parent / "recordings"
+    recorded = json.loads((folder / "translators.json").read_text())
+    assert {"device", "dtype", "torch", "command"} <= recorded.keys()
+    runs = recorded["runs"]
+    kinds = ["fused", "sliced", "built in forward", "none"]
+    assert [(run["kind"], run["seed"]) for run in runs] == [(k, n) for n in range(3) for k in kinds]
+    for run in runs:
+        works = run["kind"] in ("fused", "sliced")
+        assert run["exact match"] > 0.999 if works else run["exact match"] == 0.0
+        assert run["last loss"] < 0.01 if works else 1.41 < run["last loss"] < 1.43
+        assert {"date", "seconds", "steps", "epochs", "parameters"} <= run.keys()
+    sizes = {run["kind"]: run["parameters"] for run in runs}
+    assert sizes["sliced"] == pytest.approx(2 / 3 * sizes["fused"], rel=0.03)
 
 
 def test_cross_attention_reads_the_source_only() -> None:

@@ -34,6 +34,7 @@ class Reciting(Transformer):
 
     def decode(self, target: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
         self.calls += 1
+        assert not torch.is_grad_enabled()  # nothing is kept for a backward pass
         logits = torch.zeros(*target.shape, len(PIECES))
         for n, row in enumerate(self.rows):
             place = target.shape[1] - 1
