@@ -192,6 +192,10 @@ def test_swapped_attention_gives_the_same_outputs_and_gradients(attention: type[
     ours = model()
     other = swap_attention(ours, attention)
     assert {type(m) for m in attention_modules(other).values()} == {attention}
+    assert {type(m) for m in attention_modules(ours).values()} == {SplitMultiHeadAttention}
+    assert not other.training
+    assert swap_attention(ours.train(), attention).training
+    ours.eval()
     logits = [m(SOURCE, TARGET) for m in (ours, other)]
     assert_close(logits[1], logits[0])
     for m, out in zip((ours, other), logits, strict=True):
@@ -223,6 +227,7 @@ def test_maps_are_those_of_the_modules_and_leave_no_hook() -> None:
     assert (maps["cross 1"][1, :, :, 3:] == 0).all()
     assert (maps["decoder 1"].triu(1) == 0).all()
     assert torch.equal(ours(SOURCE, TARGET), before)
+    assert not any(map_.requires_grad for map_ in maps.values())
 
 
 @pytest.mark.parametrize("attention", [*SAME, WideMultiHeadAttention])
@@ -233,8 +238,10 @@ def test_a_head_switched_off_is_the_sum_of_the_others(attention: Any) -> None:
         output = module(x)
     parts = contributions(module, read[0])
     assert_close(parts.sum(0) + module.out_proj.bias, output)
-    with without_head(module, 1):
+    look = module.out_proj.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+    with look, without_head(module, 1):
         assert_close(module(x), parts[[0, 2]].sum(0) + module.out_proj.bias)
+    assert torch.equal(read[1], read[0])  # who looked before finds its tensor as it was
     assert torch.equal(module(x), output)
     unknown = without_head(module, 3)
     with pytest.raises(ValueError, match="wanted a head from 0 to 2, got 3"):

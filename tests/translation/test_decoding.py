@@ -57,6 +57,13 @@ def test_numbers_are_padded_behind() -> None:
     assert numbered([["일"], ["이", "일"]], ends=False).tolist() == [[one, PAD], [two, one]]
 
 
+def test_text_without_an_end_is_read_to_its_last_piece() -> None:
+    three, monday = NUMBERS["3"], NUMBERS["Monday, "]
+    assert as_text(torch.tensor([monday, three, PAD])) == "Monday, 3"
+    assert as_text(torch.tensor([monday, END, three])) == "Monday, "
+    assert as_text(torch.tensor([PAD, END])) == ""
+
+
 def test_unknown_text_is_refused_with_the_place() -> None:
     with pytest.raises(ValueError, match="place 3: 'x'"):
         korean_pieces("이 x")

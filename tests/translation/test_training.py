@@ -51,6 +51,16 @@ def test_the_three_parts_are_all_days_and_share_none() -> None:
     together = [text for part in parts for text in part[1]]
     assert len(set(together)) == len(every_day())
     assert three_parts() == parts
+    # The shipped model was trained on this share and no other: held out must stay held out.
+    assert [part[1][0] for part in parts] == [
+        "Saturday, March 29, 1930",
+        "Friday, February 22, 2047",
+        "Monday, May 10, 1965",
+    ]
+    assert parts[2][1][-1] == "Friday, June 5, 2082"
+    for decade in range(190, 210):
+        days = [text for text in parts[2][1] if text[-4:-1] == str(decade)]
+        assert 0.08 < len(days) / 3652 < 0.12
 
 
 def test_the_loss_by_hand() -> None:
