@@ -173,7 +173,8 @@ def test_the_clocks_go_on_where_they_stood(tmp_path: Path) -> None:
 
 
 def test_the_log_holds_means_and_the_last_step(tmp_path: Path) -> None:
-    by_hand, logged, said = trainer(tmp_path / "a", 5), trainer(tmp_path / "b", 5), []
+    by_hand, logged = trainer(tmp_path / "a", 5), trainer(tmp_path / "b", 5)
+    said: list[str] = []
     losses = [by_hand.one_step(*as_tensors(PAIRS)) for _ in range(5)]
     logged.run(PAIRS, PAIRS, every=2, progress=said.append)
     means = [sum(losses[:2]) / 2, sum(losses[2:4]) / 2, losses[4]]
