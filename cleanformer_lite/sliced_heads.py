@@ -36,7 +36,6 @@ class SlicedMultiHeadAttention(nn.Module):
         self.head_dim = check_sizes(embed_dim, num_heads, dropout)
         self.embed_dim = embed_dim
         self.num_heads = num_heads
-        self.shared = shared
         heads = [
             SingleHeadAttention(self.head_dim, dropout=dropout, bias=bias)
             for _ in range(1 if shared else num_heads)

@@ -66,6 +66,24 @@ def test_each_head_is_a_single_head_on_what_it_reads(make: Maker) -> None:
 
 
 @of_each
+def test_values_are_read_from_the_third_input(make: Maker) -> None:
+    module, query, key, value = make(), random(2, 5, E), random(2, 7, E), random(2, 7, E) + 1.0
+    mask = torch.ones(2, H, 5, 7, dtype=torch.bool)
+    before, weights = module(query, key, value, need_weights=True)
+    _, by_key = module(query, key, need_weights=True)
+    assert torch.equal(weights, by_key)
+    # Attention is linear in the values: with none of their biases, half of them give half.
+    with torch.no_grad():
+        for head in module.heads:
+            head.v_proj.bias.zero_()
+    bias = module.out_proj.bias
+    whole, half = (module(query, key, factor * value) - bias for factor in (1.0, 0.5))
+    assert_close(half, whole / 2)
+    assert_close(module(query, key, key), expected(module, query, key, mask))
+    assert not torch.equal(before, module(query, key, key))
+
+
+@of_each
 def test_weights_are_those_of_the_output(make: Maker) -> None:
     module, query, memory = make(), random(2, 5, E), random(2, 7, E)
     output, weights = module(query, memory, need_weights=True)

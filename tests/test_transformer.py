@@ -1,10 +1,13 @@
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import cleanformer_lite
 from cleanformer_lite import (
     FusedMultiHeadAttention,
     HeadsBuiltInForward,
@@ -104,6 +107,37 @@ def test_padding_in_the_source_changes_nothing() -> None:
     assert_close(model()(SOURCE, TARGET)[1:], short)
 
 
+def test_padding_may_be_any_number() -> None:
+    torch.manual_seed(0)
+    ours = Transformer(11, embed_dim=E, num_heads=H, hidden=HIDDEN, padding=9).double().eval()
+    source = torch.tensor([[3, 0, 9, 9]])
+    assert_close(ours(source, TARGET[:1]), ours(source[:, :2], TARGET[:1]))
+    memory, mask = ours.encode(source)
+    assert mask.tolist() == [[[[True, True, False, False]]]]
+    assert memory.shape == (1, 4, E)
+
+
+@pytest.mark.parametrize("name", ["encoder_norm", "decoder_norm"])
+def test_a_norm_stands_after_the_last_block(name: str) -> None:
+    ours = model()
+    norm = ours.get_submodule(name)
+    with torch.no_grad():
+        for parameter in norm.parameters():
+            parameter.copy_(torch.linspace(-1.0, 2.0, E))
+    memory, mask = ours.encode(SOURCE)
+    x = ours.embed(SOURCE)
+    for block in ours.encoder:
+        x = block(x, mask)
+    scaled = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    assert_close(memory, scaled * ours.encoder_norm.weight + ours.encoder_norm.bias)
+    y = ours.embed(TARGET)
+    for block in ours.decoder:
+        y = block(y, memory, mask)
+    scaled = (y - y.mean(-1, keepdim=True)) / (y.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    read = scaled * ours.decoder_norm.weight + ours.decoder_norm.bias
+    assert_close(ours.decode(TARGET, memory, mask), read @ ours.embedding.weight.T)
+
+
 def test_the_decoder_does_not_see_the_future() -> None:
     changed = TARGET.clone()
     changed[:, 2] = 10
@@ -158,6 +192,10 @@ def test_swapped_attention_gives_the_same_outputs_and_gradients(attention: type[
     ours = model()
     other = swap_attention(ours, attention)
     assert {type(m) for m in attention_modules(other).values()} == {attention}
+    assert {type(m) for m in attention_modules(ours).values()} == {SplitMultiHeadAttention}
+    assert not any(m.training for m in other.modules())
+    assert swap_attention(ours.train(), attention).training
+    ours.eval()
     logits = [m(SOURCE, TARGET) for m in (ours, other)]
     assert_close(logits[1], logits[0])
     for m, out in zip((ours, other), logits, strict=True):
@@ -189,6 +227,7 @@ def test_maps_are_those_of_the_modules_and_leave_no_hook() -> None:
     assert (maps["cross 1"][1, :, :, 3:] == 0).all()
     assert (maps["decoder 1"].triu(1) == 0).all()
     assert torch.equal(ours(SOURCE, TARGET), before)
+    assert not any(map_.requires_grad for map_ in maps.values())
 
 
 @pytest.mark.parametrize("attention", [*SAME, WideMultiHeadAttention])
@@ -199,12 +238,30 @@ def test_a_head_switched_off_is_the_sum_of_the_others(attention: Any) -> None:
         output = module(x)
     parts = contributions(module, read[0])
     assert_close(parts.sum(0) + module.out_proj.bias, output)
-    with without_head(module, 1):
+    look = module.out_proj.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+    with look, without_head(module, 1):
         assert_close(module(x), parts[[0, 2]].sum(0) + module.out_proj.bias)
+    assert torch.equal(read[1], read[0])  # who looked before finds its tensor as it was
     assert torch.equal(module(x), output)
     unknown = without_head(module, 3)
     with pytest.raises(ValueError, match="wanted a head from 0 to 2, got 3"):
         unknown.__enter__()
+
+
+def test_the_recording_says_what_the_page_says() -> None:
+    folder = Path(cleanformer_lite.__file__).parent / "recordings"
+    recorded = json.loads((folder / "translators.json").read_text())
+    assert {"device", "dtype", "torch", "command"} <= recorded.keys()
+    runs = recorded["runs"]
+    kinds = ["fused", "sliced", "built in forward", "none"]
+    assert [(run["kind"], run["seed"]) for run in runs] == [(k, n) for n in range(3) for k in kinds]
+    for run in runs:
+        works = run["kind"] in ("fused", "sliced")
+        assert run["exact match"] > 0.999 if works else run["exact match"] == 0.0
+        assert run["last loss"] < 0.01 if works else 1.41 < run["last loss"] < 1.43
+        assert {"date", "seconds", "steps", "epochs", "parameters"} <= run.keys()
+    sizes = {run["kind"]: run["parameters"] for run in runs}
+    assert sizes["sliced"] == pytest.approx(2 / 3 * sizes["fused"], rel=0.03)
 
 
 def test_cross_attention_reads_the_source_only() -> None:

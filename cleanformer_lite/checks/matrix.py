@@ -2,8 +2,10 @@
 
 from torch import nn
 
+from cleanformer_lite.checks.chapters import EXERCISES
 from cleanformer_lite.checks.chapters.split_heads import MODULE
 from cleanformer_lite.checks.diagnosis import TWINS
+from cleanformer_lite.checks.functions import FunctionProbe, right
 from cleanformer_lite.checks.module_probe import FULL, failures, properties_for
 from cleanformer_lite.checks.modules import observe_module
 from cleanformer_lite.checks.species import LEFT_OUT, SPECIES, Species
@@ -63,13 +65,15 @@ def page() -> str:
     rows, columns, cells = totals(table)
     parts = [
         "# The mistakes, and what catches them",
-        "Each of these mistakes was made in public code, most of them more than once. Every one is "
-        "kept in `cleanformer_lite/checks/` as a small module that is wrong on purpose. The "
-        "exercises compare an answer with each of them, on the answer's own weights.",
+        "Most of these mistakes were met in public code; where a thread is named, it shows such a "
+        "case. Every one is kept in `cleanformer_lite/checks/` as a small piece of code that is "
+        "wrong on purpose. The exercises compare an answer with each of them.",
         "## The matrix",
         f"{rows} mistakes, {columns} properties, {cells} cells in which one catches the other. "
         f"{CAUGHT} caught, {SOMETIMES} caught in some of its forms, {NOT} not caught. Computed by "
-        "running each mistake; a test computes it again and compares.",
+        "running each mistake; a test computes it again and compares. Mistakes that no split "
+        "module can show have no row: they stand in the list below, with the exercise that knows "
+        "them.",
         legend(),
         grid(table),
         "## The mistakes",
@@ -104,7 +108,9 @@ def grid(table: Matrix) -> str:
 def entry(species: Species, row: dict[str, str] | None) -> str:
     """Write about one mistake."""
     if row is None:
-        caught = "`half_precision`, in the exercise `single_head.mask`"
+        caught = " and ".join(
+            f"`{name}`, in the exercise `{exercise}`" for exercise, name in own(species.id)
+        )
     else:
         caught = ", ".join(f"`{name}`" for name, cell in row.items() if cell != NOT)
     thread = f" Seen in <{species.thread}>." if species.thread else ""
@@ -112,6 +118,19 @@ def entry(species: Species, row: dict[str, str] | None) -> str:
         f"### {species.id}\n\n{sentence(species.cause)} What you see: {species.symptom}. "
         f"Caught by {caught}.{thread}"
     )
+
+
+def own(species: str) -> list[tuple[str, str]]:
+    """List the exercises that know a species themselves, and what it fails there first."""
+    found = []
+    for exercise in EXERCISES.values():
+        probe = exercise.probe
+        if isinstance(probe, FunctionProbe) and species in probe.mistakes:
+            facts = probe.observe(probe.mistakes[species][0], SEED)
+            expected = probe.observe(probe.reference, SEED)
+            fails = next(case.fails for case in probe.cases if not right(facts, expected, case))
+            found.append((exercise.id, fails))
+    return found
 
 
 def sentence(text: str) -> str:

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from cleanformer_lite.checks import species_masks, species_shapes, species_weights
+from cleanformer_lite.checks import (
+    species_beyond,
+    species_masks,
+    species_shapes,
+    species_weights,
+)
 from cleanformer_lite.checks.species_weights import Row
 
 
@@ -32,7 +37,7 @@ def species(row: Row) -> Species:
 
 SPECIES: dict[str, Species] = {
     row[0]: species(row)
-    for text in (species_weights, species_shapes, species_masks)
+    for text in (species_weights, species_shapes, species_masks, species_beyond)
     for row in text.ROWS
 }
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import cleanformer_lite
 from cleanformer_lite.checks import EXERCISES, SPECIES, check
 from cleanformer_lite.checks.functions import FunctionProbe
+from tests.checks import right_answers_beyond
 
 FUNCTIONS = {
     name: exercise.probe
@@ -70,6 +71,7 @@ RIGHT: list[tuple[str, Callable[..., Any]]] = [
     ("split_heads.merge", lambda x: torch.einsum("nhld->nlhd", x).flatten(2)),
     ("looped_heads.join", lambda outputs: torch.stack(outputs, 2).flatten(2)),
     ("split_heads.from_loop", cleanformer_lite.copy_weights),
+    *right_answers_beyond.RIGHT,
 ]
 
 
@@ -93,6 +95,7 @@ def test_every_mistake_of_an_exercise_is_rejected_and_named(exercise: str) -> No
 @pytest.mark.parametrize(
     ("exercise", "species", "answer"),
     [
+        *right_answers_beyond.WRONG,
         (
             "split_heads.split",
             "split_without_transpose",

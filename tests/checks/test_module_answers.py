@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe
+from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe, species_beyond
 from cleanformer_lite.checks.attention import Attention
 from cleanformer_lite.checks.chapters.split_heads import MODULE
 from cleanformer_lite.checks.diagnosis import TWINS
+from cleanformer_lite.checks.functions import FunctionProbe
 from cleanformer_lite.checks.matrix import specimen_classes
 from cleanformer_lite.checks.specimen_modules import specimen
 from cleanformer_lite.checks.view import View
@@ -138,5 +139,13 @@ def test_a_check_leaves_every_generator_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -> None:
-    assert set(SPECIES) - set(specimen_classes()) == {"half_overflow"}
+    beyond = {row[0] for row in species_beyond.ROWS}
+    assert set(SPECIES) - set(specimen_classes()) == {"half_overflow"} | beyond
+    known = {
+        species
+        for exercise in EXERCISES.values()
+        if isinstance(exercise.probe, FunctionProbe)
+        for species in exercise.probe.mistakes
+    }
+    assert {"half_overflow"} | beyond <= known
     assert set(specimen_classes()) == set(SWAPS)

@@ -11,7 +11,15 @@ from cleanformer_lite.checks import EXERCISES, SPECIES, check
 from cleanformer_lite.checks.matrix import NOT, matrix, page
 
 BOOK = Path(__file__).parents[2] / "book"
-CHAPTERS = ("single_head", "registration_bug", "looped_heads", "split_heads")
+CHAPTERS = (
+    "single_head",
+    "registration_bug",
+    "looped_heads",
+    "split_heads",
+    "sliced_heads",
+    "fused_heads",
+    "transformer",
+)
 
 
 def solutions(chapter: str) -> ModuleType:

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import cleanformer_lite
+from cleanformer_lite import LoopedMultiHeadAttention, SplitMultiHeadAttention
 from cleanformer_lite.transformer import Transformer
 from cleanformer_lite.translation.checkpoints import load_model, read_file, save_model
 from cleanformer_lite.translation.corpus import three_parts
@@ -32,6 +33,29 @@ def test_what_is_saved_is_loaded(saved: tuple[Transformer, Path]) -> None:
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_options_reach_the_model(saved: tuple[Transformer, Path]) -> None:
+    class Other(SplitMultiHeadAttention):
+        pass
+
+    loaded, _ = load_model(saved[1], attention=Other)
+    assert isinstance(loaded.encoder[0].get_submodule("attention"), Other)
+    with pytest.raises(ValueError, match="does not fit this model"):
+        load_model(saved[1], attention=LoopedMultiHeadAttention)
+
+
+def test_a_model_is_replaced_whole_or_not_at_all(
+    saved: tuple[Transformer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("safetensors.torch.save_file", half)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(new_model(**TINY), saved[1], TINY, seed=4)
+    assert load_model(saved[1])[1] == {"seed": 3}
 
 
 def rewrite(path: Path, **changed: str) -> None:

@@ -34,6 +34,7 @@ class Reciting(Transformer):
 
     def decode(self, target: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
         self.calls += 1
+        assert not torch.is_grad_enabled()  # nothing is kept for a backward pass
         logits = torch.zeros(*target.shape, len(PIECES))
         for n, row in enumerate(self.rows):
             place = target.shape[1] - 1
@@ -54,6 +55,13 @@ def test_numbers_are_padded_behind() -> None:
     one, two, month = (NUMBERS[piece] for piece in "일이월")
     assert rows.tolist() == [[START, one, END, PAD, PAD], [START, two, one, month, END]]
     assert numbered([["일"], ["이", "일"]], ends=False).tolist() == [[one, PAD], [two, one]]
+
+
+def test_text_without_an_end_is_read_to_its_last_piece() -> None:
+    three, monday = NUMBERS["3"], NUMBERS["Monday, "]
+    assert as_text(torch.tensor([monday, three, PAD])) == "Monday, 3"
+    assert as_text(torch.tensor([monday, END, three])) == "Monday, "
+    assert as_text(torch.tensor([PAD, END])) == ""
 
 
 def test_unknown_text_is_refused_with_the_place() -> None:
