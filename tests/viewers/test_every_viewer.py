@@ -20,6 +20,11 @@ def explorer() -> Any:
     return viewers.explore_heads(torch.softmax(torch.eye(5).expand(3, 5, 5), -1), list("abcde"))
 
 
+def explorer_of_two() -> Any:
+    weights = torch.softmax(torch.eye(5).expand(3, 5, 5), -1)
+    return viewers.explore_heads({"encoder": weights, "decoder": weights}, list("abcde"))
+
+
 def what_heads_see() -> Any:
     torch.manual_seed(0)
     return viewers.nudge_input(SplitMultiHeadAttention(6, 2), torch.randn(3, 6), list("abc"))
@@ -33,6 +38,7 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "index_tracer": viewers.trace_index,
     "what_heads_see": what_heads_see,
     "head_explorer": explorer,
+    "head_explorer, two groups": explorer_of_two,
     "module_xray": module_xray,
     "trained_anyway": viewers.guess_the_broken,
 }
