@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
@@ -26,6 +27,9 @@ __all__ = [
     "show_source",
     "show_xray",
     "trace_index",
+    "with_module",
+    "with_sentence",
+    "with_sizes",
     "xray",
 ]
 MODULES = {
@@ -37,6 +41,9 @@ MODULES = {
     "show_source": "source",
     "show_xray": "module_xray",
     "trace_index": "index_tracer",
+    "with_module": "controls",
+    "with_sentence": "controls",
+    "with_sizes": "controls",
     "xray": "layer_facts",
 }
 
