@@ -16,6 +16,8 @@ from cleanformer_lite.viewers.mount import Viewer
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONG = {"description_width": "initial"}
+WIDE = {"width": "28em", "max_width": "100%"}
+ROW = {"flex_flow": "row wrap"}
 
 
 class Controlled:
@@ -60,7 +62,11 @@ def with_sentence(
     from ipywidgets import Text
 
     box = Text(
-        description=f"{label}:", placeholder="then Enter", continuous_update=False, style=LONG
+        description=f"{label}:",
+        placeholder="then Enter",
+        continuous_update=False,
+        style=LONG,
+        layout=WIDE,
     )
     shown = Controlled(explorer, box)
 
@@ -81,7 +87,7 @@ def with_sizes(tracer: IndexTracer) -> Controlled:
         IntSlider(size, min=1, max=most[axis], description=axis, style=LONG)
         for axis, size in zip(most, slid(tracer), strict=True)
     ]
-    shown = Controlled(tracer, HBox(sliders, layout={"flex_flow": "row wrap"}))
+    shown = Controlled(tracer, HBox(sliders, layout=ROW))
 
     def resize() -> None:
         batch, length, embed_dim, heads = (slider.value for slider in sliders)
@@ -127,9 +133,10 @@ def with_module(viewer: ModuleXray, example: Tensor, namespace: Mapping[str, Any
         options=modules_in(namespace),
         continuous_update=False,
         style=LONG,
+        layout=WIDE,
     )
     again = Button(description="Ask its layers")
-    shown = Controlled(viewer, HBox([box, again], layout={"flex_flow": "row wrap"}))
+    shown = Controlled(viewer, HBox([box, again], layout=ROW))
 
     def ask() -> None:
         box.options = modules_in(namespace)
