@@ -205,7 +205,7 @@ export default {
       model.set("off", []);
       drawAll();
     };
-    el.classList.add("viewer");
+    frame(el);
     el.append(
       layers,
       grid,

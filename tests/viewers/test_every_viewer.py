@@ -114,6 +114,17 @@ def test_two_of_the_same_on_a_page_both_move(open_html: Open, make: Callable[[],
     assert page.locator("[data-mounted] .says").count() == 2
 
 
+@each
+def test_a_notebook_leaves_it_its_keys(
+    open_live: Open, open_page: Open, make: Callable[[], Viewer]
+) -> None:
+    """Or an arrow would lead from cell to cell, as in JupyterLab 4 and Notebook 7."""
+    for page in (open_live(make()), open_page(make())):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.dataset.lmSuppressShortcuts")
+        assert focused == "true"
+
+
 def test_importing_the_viewers_imports_nothing_heavy() -> None:
     code = "import sys, cleanformer_lite.viewers; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
