@@ -39,6 +39,17 @@ def tell_search_fields_apart(app: Sphinx, exception: Exception | None) -> None:
             page.write_text(before + named + after, encoding="utf-8")
 
 
+def name_the_side_bar(app: Sphinx, exception: Exception | None) -> None:
+    """Make the side bar a landmark: the theme leaves the book's title in it outside of all."""
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            side_bar = '<div class="bd-sidebar-primary '
+            if side_bar in text:  # not in a page that an earlier build has mended
+                named = side_bar.replace("div", 'div role="complementary" aria-label="The book"')
+                page.write_text(text.replace(side_bar, named), encoding="utf-8")
+
+
 def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
     """Forget the state that ipywidgets would restore: no manager is shipped that would read it.
 
@@ -56,4 +67,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", name_the_works_as_a_list)
     app.connect("build-finished", drop_unused_files)
     app.connect("build-finished", tell_search_fields_apart)
+    app.connect("build-finished", name_the_side_bar)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
@@ -30,6 +31,9 @@ __all__ = [
     "show_xray",
     "time_here",
     "trace_index",
+    "with_module",
+    "with_sentence",
+    "with_sizes",
     "xray",
 ]
 MODULES = {
@@ -43,6 +47,9 @@ MODULES = {
     "show_xray": "module_xray",
     "time_here": "timing_panel",
     "trace_index": "index_tracer",
+    "with_module": "controls",
+    "with_sentence": "controls",
+    "with_sizes": "controls",
     "xray": "layer_facts",
 }
 

@@ -20,7 +20,11 @@ const thumbnail = (weights) => {
 
 export default {
   render({ model, el }) {
-    const heads = () => model.get("logs").map((head) => head.map((row) => share(row, model.get("temperature"))));
+    const group = () => model.get("groups")[model.get("group")];
+    // A group may have fewer heads and tokens than the one before.
+    const head = () => Math.min(model.get("head"), group().logs.length - 1);
+    const word = () => Math.min(model.get("word"), group().tokens.length - 1);
+    const heads = () => group().logs.map((head) => head.map((row) => share(row, model.get("temperature"))));
     const isOn = (head) => !model.get("off").includes(head);
     const flip = (head) =>
       put(
@@ -30,6 +34,11 @@ export default {
           ? [...model.get("off"), head].sort((a, b) => a - b)
           : model.get("off").filter((other) => other !== head),
       );
+    const layers = make("div", {
+      class: "viewer-row",
+      role: "group",
+      "aria-label": "Groups of heads: arrow keys move, Enter picks",
+    });
     const grid = make("div", {
       class: "heads",
       role: "group",
@@ -38,35 +47,55 @@ export default {
     const words = make("div", { class: "wide words", role: "group", "aria-label": "Tokens that ask: arrow keys move" });
     const reads = make("div", { class: "wide", role: "region", "aria-label": "What the token reads", tabindex: 0 });
     const says = make("p", { class: "says", "aria-live": "polite" });
-    const headStop = arrows(grid),
+    const layerStop = arrows(layers),
+      headStop = arrows(grid),
       wordStop = arrows(words);
+
+    const drawLayers = () => {
+      const all = model.get("groups");
+      redraw(
+        layers,
+        ...(all.length > 1 ? all : []).map(({ name }, i) =>
+          make(
+            "button",
+            {
+              "data-key": "layer" + i,
+              "aria-pressed": String(i === model.get("group")),
+              onclick: () => put(model, "group", i),
+            },
+            name,
+          ),
+        ),
+      );
+      layerStop();
+    };
 
     const drawGrid = (all) => {
       redraw(
         grid,
-        ...all.map((weights, head) =>
+        ...all.map((weights, i) =>
           make(
             "div",
-            { class: "head" + (isOn(head) ? "" : " off") },
+            { class: "head" + (isOn(i) ? "" : " off") },
             make(
               "button",
               {
-                "data-key": "head" + head,
-                "aria-pressed": String(head === model.get("head")),
-                "aria-label": `head ${head}`,
-                onclick: () => put(model, "head", head),
+                "data-key": "head" + i,
+                "aria-pressed": String(i === head()),
+                "aria-label": `head ${i}`,
+                onclick: () => put(model, "head", i),
               },
               thumbnail(weights),
-              `head ${head}`,
+              `head ${i}`,
             ),
             make(
               "label",
               {},
               make("input", {
                 type: "checkbox",
-                "data-box": head,
-                "aria-label": `head ${head} on`,
-                onchange: () => flip(head),
+                "data-box": i,
+                "aria-label": `head ${i} on`,
+                onchange: () => flip(i),
               }),
               "on",
             ),
@@ -76,25 +105,23 @@ export default {
       grid.querySelectorAll("input").forEach((box, head) => (box.checked = isOn(head)));
       headStop();
     };
-    const pickWord = (word) => model.get("word") !== word && put(model, "word", word);
+    const pickWord = (i) => i !== word() && put(model, "word", i);
     const drawWords = () => {
       redraw(
         words,
-        ...model
-          .get("tokens")
-          .map((token, word) =>
-            make(
-              "button",
-              {
-                "data-key": "word" + word,
-                "aria-pressed": String(word === model.get("word")),
-                onclick: () => pickWord(word),
-                onfocus: () => pickWord(word),
-                onmouseenter: () => pickWord(word),
-              },
-              token,
-            ),
+        ...group().tokens.map((token, i) =>
+          make(
+            "button",
+            {
+              "data-key": "word" + i,
+              "aria-pressed": String(i === word()),
+              onclick: () => pickWord(i),
+              onfocus: () => pickWord(i),
+              onmouseenter: () => pickWord(i),
+            },
+            token,
           ),
+        ),
       );
       wordStop();
     };
@@ -106,17 +133,16 @@ export default {
         " " + percent(value),
       );
     const drawReads = (all) => {
-      const word = model.get("word"),
-        head = model.get("head"),
-        keys = model.get("key_tokens");
+      const { name, tokens, key_tokens: keys } = group(),
+        token = tokens[word()];
       const on = all.filter((_, i) => isOn(i)),
-        row = all[head][word];
-      const average = on.length ? mean(on.map((weights) => weights[word])) : null;
+        row = all[head()][word()];
+      const average = on.length ? mean(on.map((weights) => weights[word()])) : null;
       reads.replaceChildren(
         make(
           "table",
           {},
-          make("caption", {}, `What “${model.get("tokens")[word]}” reads`),
+          make("caption", {}, `What “${token}” reads`),
           make(
             "thead",
             {},
@@ -124,7 +150,7 @@ export default {
               "tr",
               {},
               make("th", { scope: "col" }, "token"),
-              make("th", { scope: "col" }, `head ${head}`),
+              make("th", { scope: "col" }, `head ${head()}`),
               average && make("th", { scope: "col" }, `mean of ${on.length} on`),
             ),
           ),
@@ -143,12 +169,14 @@ export default {
         .slice(0, 3)
         .filter(([value]) => value > 0);
       says.textContent =
-        `Head ${head}, temperature ${model.get("temperature").toFixed(1)}: “${model.get("tokens")[word]}” reads ` +
+        (name && name + ". ") +
+        `Head ${head()}, temperature ${model.get("temperature").toFixed(1)}: “${token}” reads ` +
         (best.length ? best.map(([value, key]) => `“${key}” ${percent(value)}`).join(", ") : "nothing, all is masked") +
         `. ${on.length} of ${all.length} heads are on.`;
     };
     const drawAll = () => {
       const all = heads();
+      drawLayers();
       drawGrid(all);
       drawWords();
       drawReads(all);
@@ -166,12 +194,20 @@ export default {
         node.setAttribute("aria-pressed", String(i === at)),
       );
     const moved = () => {
-      mark(grid, model.get("head"));
-      mark(words, model.get("word"));
+      mark(grid, head());
+      mark(words, word());
       drawReads(heads());
     };
-    el.classList.add("viewer");
+    // As Python does.
+    const entered = () => {
+      model.set("head", head());
+      model.set("word", word());
+      model.set("off", []);
+      drawAll();
+    };
+    frame(el);
     el.append(
+      layers,
       grid,
       slider("Temperature", model, "temperature", { min: 0.2, max: 4, step: 0.1 }, (value) => value.toFixed(1)),
       make("p", {}, "Point at a token, tap it, or move with the arrow keys:"),
@@ -180,7 +216,8 @@ export default {
       reads,
     );
     drawAll();
-    for (const trait of ["logs", "tokens", "key_tokens", "temperature"]) model.on("change:" + trait, drawAll);
+    for (const trait of ["groups", "temperature"]) model.on("change:" + trait, drawAll);
+    model.on("change:group", entered);
     for (const trait of ["head", "word"]) model.on("change:" + trait, moved);
     model.on("change:off", switched);
   },

@@ -1,6 +1,6 @@
 """Pick heads, switch them off, sharpen them, and read what each token attends to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,35 +10,38 @@ from torch import Tensor
 from cleanformer_lite.viewers.mount import Viewer, script_of, table
 from cleanformer_lite.viewers.weights import check_weights
 
-MOST_HEADS, MOST_TOKENS = 32, 64
+MOST_GROUPS, MOST_HEADS, MOST_TOKENS = 12, 32, 64
 DIGITS = 6  # so that what JavaScript computes agrees with torch to 1e-5
+# One layer's weights, with tokens of its own where they differ from those of the others.
+Group = Tensor | tuple[Tensor, Sequence[str]] | tuple[Tensor, Sequence[str], Sequence[str]]
 
 
 class HeadExplorer(Viewer):
-    """The heads of one layer on one sequence.
+    """The heads of one layer, or of several, on one sequence.
 
-    Traits: `tokens` L and `key_tokens` S; `logs` `(H, L, S)`, the logarithms of the weights, None
-        where a weight is 0; `head` and `word`, the ones picked; `off`, the heads switched off;
-        `temperature`, by which the scores are divided before softmax.
+    Traits: `groups`, for each layer its name, `tokens` L, `key_tokens` S, and `logs` `(H, L, S)`,
+        the logarithms of the weights, None where a weight is 0; `group`, the one shown; `head` and
+        `word`, the ones picked; `off`, the heads switched off; `temperature`, by which the scores
+        are divided before softmax. With another group, all its heads are on.
 
     Raises: ValueError for an index that is not there, or a temperature that is not positive.
     """
 
     _esm = script_of("head_explorer")
     title = "Attention, head by head"
-    shown = ("tokens", "key_tokens", "logs", "head", "word", "off", "temperature")
-    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    logs: Any = traitlets.List().tag(sync=True)
+    shown = ("groups", "group", "head", "word", "off", "temperature")
+    groups: Any = traitlets.List().tag(sync=True)
+    group = traitlets.Int(0).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     word = traitlets.Int(0).tag(sync=True)
     off = traitlets.List(traitlets.Int()).tag(sync=True)
     temperature = traitlets.Float(1.0).tag(sync=True)
 
-    @traitlets.validate("head", "word")
+    @traitlets.validate("group", "head", "word")
     def _check_index(self, proposal: dict[str, Any]) -> int:
         name, index = proposal["trait"].name, int(proposal["value"])
-        size = len(self.logs if name == "head" else self.tokens)
+        inside = {"head": "logs", "word": "tokens"}
+        size = len(self.groups if name == "group" else self.groups[self.group][inside[name]])
         if not 0 <= index < size:
             raise ValueError(f"wanted a {name} from 0 to {size - 1}, got {index}")
         return index
@@ -49,34 +52,41 @@ class HeadExplorer(Viewer):
             raise ValueError(f"wanted a temperature above 0, got {proposal['value']}")
         return float(proposal["value"])
 
+    @traitlets.observe("group")
+    def _stay_inside(self, _: object) -> None:
+        group = self.groups[self.group]
+        self.head = min(self.head, len(group["logs"]) - 1)
+        self.word = min(self.word, len(group["tokens"]) - 1)
+        self.off = []
+
     def show(
-        self, weights: Tensor, tokens: Sequence[str], key_tokens: Sequence[str] | None = None
+        self,
+        weights: Tensor | Mapping[str, Group],
+        tokens: Sequence[str] | None = None,
+        key_tokens: Sequence[str] | None = None,
     ) -> None:
         """Show other weights, say those of your own sentence; shapes and errors as at first."""
-        weights, queries, keys = check_shares(weights, tokens, key_tokens)
+        groups = groups_of(weights, tokens, key_tokens)
         with self.hold_sync(), self.hold_trait_notifications():
-            self.tokens, self.key_tokens, self.logs = queries, keys, logs_of(weights)
-            self.head = self.word = 0
+            self.groups = groups
+            self.group = self.head = self.word = 0
             self.off = []
 
     def static(self) -> str:
-        rows = []
-        for head, weights in enumerate(self.logs):
-            for token, row in zip(self.tokens, weights, strict=True):
-                log, key = max(
-                    (log, i) for i, log in enumerate([-1e9 if v is None else v for v in row])
-                )
-                share = f"{torch.tensor(log).exp().item():.0%}"
-                rows.append([f"head {head}", token, self.key_tokens[key], share])
-        return table("What each token reads most", ["head", "token", "reads", "share"], rows)
+        return "".join(static_group(**group) for group in self.groups)
 
 
 def explore_heads(
-    weights: Tensor, tokens: Sequence[str], *, key_tokens: Sequence[str] | None = None
+    weights: Tensor | Mapping[str, Group],
+    tokens: Sequence[str] | None = None,
+    *,
+    key_tokens: Sequence[str] | None = None,
 ) -> HeadExplorer:
-    """Explore the weights of all heads on one sequence.
+    """Explore the weights of all heads on one sequence, of one layer or of several by their names.
 
-    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S (None: the tokens again).
+    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S (None: the tokens again);
+        or for each name such weights, alone or as `(weights, tokens)` or `(weights, tokens,
+        key_tokens)`.
 
     Raises: ValueError if shapes and tokens do not fit together, if a row holds anything but shares
         (a query that may attend to nothing has zeros), or if it is too large for a screen.
@@ -84,6 +94,59 @@ def explore_heads(
     explorer = HeadExplorer()
     explorer.show(weights, tokens, key_tokens)
     return explorer
+
+
+def groups_of(
+    weights: Tensor | Mapping[str, Group],
+    tokens: Sequence[str] | None,
+    key_tokens: Sequence[str] | None,
+) -> list[dict[str, Any]]:
+    """Check all that is to be shown, and write it down as the JavaScript reads it.
+
+    Raises: ValueError for what is refused, with the name of its group.
+    """
+    if not isinstance(weights, Mapping):
+        return [group_of("", weights, tokens, key_tokens)]
+    if not 1 <= len(weights) <= MOST_GROUPS:
+        raise ValueError(f"wanted 1 to {MOST_GROUPS} groups of heads, got {len(weights)}")
+    groups = []
+    for name, given in weights.items():
+        parts = (given, tokens, key_tokens) if isinstance(given, Tensor) else given
+        try:
+            groups.append(group_of(str(name), *parts))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return groups
+
+
+def group_of(
+    name: str,
+    weights: Tensor,
+    tokens: Sequence[str] | None = None,
+    key_tokens: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Check one group and write it down.
+
+    Raises: ValueError for what is refused.
+    """
+    if tokens is None:
+        raise ValueError("wanted tokens for the weights, got none")
+    weights, queries, keys = check_shares(weights, tokens, key_tokens)
+    return {"name": name, "tokens": queries, "key_tokens": keys, "logs": logs_of(weights)}
+
+
+def static_group(name: str, tokens: list[str], key_tokens: list[str], logs: list[Any]) -> str:
+    """Write one group's twin: what each token reads most, in each head."""
+    rows = []
+    for head, weights in enumerate(logs):
+        for token, row in zip(tokens, weights, strict=True):
+            log, key = max(
+                (log, i) for i, log in enumerate([-1e9 if v is None else v for v in row])
+            )
+            share = f"{torch.tensor(log).exp().item():.0%}"
+            rows.append([f"head {head}", token, key_tokens[key], share])
+    caption = "What each token reads most" + (f", {name}" if name else "")
+    return table(caption, ["head", "token", "reads", "share"], rows)
 
 
 def check_shares(

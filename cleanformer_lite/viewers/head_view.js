@@ -37,13 +37,15 @@
 
   /*@BERTVIZ@*/
 
-  // What bertviz leaves out: names and keys for the squares, and arrow keys for the words.
+  // What bertviz leaves out: names and keys for the squares, and arrow keys for the words. The last
+  // keeps JupyterLab and Notebook from taking the keys for their cells.
+  const keys = { tabindex: 0, "data-lm-suppress-shortcuts": "true" };
   const svg = root.querySelector("svg");
   const squares = [...svg.querySelectorAll(":scope > g:last-child > rect")];
   const isOn = (square) => !square.getAttribute("fill").startsWith("color-mix");
   const tell = () => squares.forEach((square) => square.setAttribute("aria-checked", isOn(square)));
   squares.forEach((square, head) => {
-    const named = { role: "checkbox", tabindex: 0, "aria-label": `head ${head}` };
+    const named = { ...keys, role: "checkbox", "aria-label": `head ${head}` };
     Object.entries(named).forEach(([key, value]) => square.setAttribute(key, value));
     square.addEventListener("keydown", (event) => {
       if (event.key !== " " && event.key !== "Enter") return;
@@ -62,7 +64,7 @@
 
   const queries = svg.querySelector("#left");
   const words = [...queries.querySelectorAll("text")].map((text) => text.parentNode);
-  const named = { tabindex: 0, role: "group", "aria-label": "queries: follow one with the arrow keys" };
+  const named = { ...keys, role: "group", "aria-label": "queries: follow one with the arrow keys" };
   Object.entries(named).forEach(([key, value]) => queries.setAttribute(key, value));
   let word = -1;
   queries.addEventListener("keydown", (event) => {

@@ -148,7 +148,7 @@ export default {
     );
     const sized = () => spinners.forEach((spinner, i) => (spinner.value = model.get("sizes")[i]));
 
-    el.classList.add("viewer");
+    frame(el);
     el.append(
       choice(
         "Recipe",

@@ -68,7 +68,7 @@ export default {
         (lit.length < layers.length ? meaning + " " : "") +
         `Two calls ${agree ? "agree" : "disagree"}.`;
     };
-    el.classList.add("viewer");
+    frame(el);
     el.append(make("p", {}, "Module:"), pick, make("p", {}, "Ask each layer:"), ask, says, tree);
     draw();
     for (const trait of ["scans", "scan", "fact"]) model.on("change:" + trait, draw);

@@ -45,6 +45,13 @@ class ModuleXray(Viewer):
             raise ValueError(f"wanted a {name} from 0 to {size - 1}, got {index}")
         return index
 
+    def add(self, title: str, module: nn.Module, example: Tensor) -> None:
+        """Show one more module, or the same title anew; shapes and errors as at first."""
+        others = [scan for scan in self.scans if scan["title"] != title]
+        scans = [*others, scan_of(title, module, example)]
+        with self.hold_sync(), self.hold_trait_notifications():
+            self.scans, self.scan = scans, len(scans) - 1
+
     def static(self) -> str:
         rows = [
             [text, *(counted(scan["layers"], at) for scan in self.scans)]
@@ -64,15 +71,20 @@ def show_xray(modules: Mapping[str, nn.Module], example: Tensor) -> ModuleXray:
     """
     if not modules:
         raise ValueError("wanted a module at least, got none")
-    scans = []
-    for title, module in modules.items():
-        seen = xray(module, example)
-        if len(seen.layers) > MOST_LAYERS:
-            raise ValueError(
-                f"wanted at most {MOST_LAYERS} layers, got {len(seen.layers)} in {title!r}"
-            )
-        scans.append({"title": str(title), "agree": seen.calls_agree, "layers": lamps(seen)})
-    return ModuleXray(scans=scans)
+    return ModuleXray(scans=[scan_of(title, module, example) for title, module in modules.items()])
+
+
+def scan_of(title: str, module: nn.Module, example: Tensor) -> dict[str, Any]:
+    """X-ray one module, and write it down as the JavaScript reads it.
+
+    Raises: ValueError for more than 64 layers, or as `xray` does.
+    """
+    seen = xray(module, example)
+    if len(seen.layers) > MOST_LAYERS:
+        raise ValueError(
+            f"wanted at most {MOST_LAYERS} layers, got {len(seen.layers)} in {title!r}"
+        )
+    return {"title": str(title), "agree": seen.calls_agree, "layers": lamps(seen)}
 
 
 def lamps(seen: Xray) -> list[dict[str, Any]]:

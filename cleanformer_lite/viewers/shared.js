@@ -10,6 +10,16 @@ const make = (tag, props = {}, ...children) => {
   return node;
 };
 
+// JupyterLab and Notebook take arrow keys and Enter for their cells, unless what has the focus says
+// not to. The box around viewer and controls exists only after the viewer was drawn.
+const frame = (el) => {
+  const keep = (node) =>
+    node?.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  el.classList.add("viewer");
+  keep(el);
+  setTimeout(() => keep(el.closest(".widget-vbox")));
+};
+
 // Draw again without losing the reader's place: what had the focus gets it back, by its data-key.
 const redraw = (parent, ...children) => {
   const active = parent.getRootNode().activeElement;

@@ -76,7 +76,7 @@ export default {
         ? `You judged ${right} of ${all.length} rightly. ${broken.length} are broken, and ${broken.filter((run) => last(run) < 0.1).length} of these end with a loss below 0.1.`
         : `${model.get("guesses").length} of ${all.length} marked as broken. Mark all that you suspect, then reveal.`;
     };
-    el.classList.add("viewer");
+    frame(el);
     el.append(
       choice(
         "Task",

@@ -140,7 +140,7 @@ export default {
           ? "Nothing is moved yet. Pick a number of the input and move it."
           : `Number ${state.feature} of ${state.tokens[state.place]} moved by ${state.nudge.toFixed(2)}. Project, then split: ${list(first.movers)}. Split, then project: ${list(second.movers)}.`;
     };
-    el.classList.add("viewer");
+    frame(el);
     el.append(
       inputs,
       slider("Move it by", model, "nudge", { min: -3, max: 3, step: 0.25 }, (value) => value.toFixed(2)),

@@ -1,11 +1,12 @@
 """The built book, opened from its files in a Chromium that has no network."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.book.looking import Seen, look
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -18,29 +19,8 @@ PAGES = [
     "genindex.html",
     "search.html",
 ]
-
-
-@dataclass
-class Opened:
-    """A page in the browser, with everything it asked for and complained of."""
-
-    page: Any
-    asked: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def listen(self) -> None:
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("requestfailed", lambda request: self.missing.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._console)
-
-    def _console(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-
-Open = Callable[..., Opened]
+Open = Callable[..., Any]
+LookAt = Callable[..., Seen]
 
 
 @pytest.fixture(scope="session")
@@ -65,18 +45,18 @@ def new_page(chromium: Any) -> Callable[[int, str], Any]:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]:
-    """Open a page of the site for one test, which may do to it what it likes."""
+    """Open a page of the site, which the tests of one module may do to what they like."""
     pages: list[Any] = []
 
-    def opened(name: str, *, width: int = 1280, scheme: str = "light") -> Opened:
-        result = Opened(new_page(width, scheme))
-        pages.append(result.page)
-        result.listen()
+    def opened(name: str) -> Any:
+        while pages:  # the one before has been used
+            pages.pop().close()
+        pages.append(new_page(1280, "light"))
         file, _, query = name.partition("?")
-        result.page.goto((site / file).as_uri() + (f"?{query}" if query else ""))
-        return result
+        pages[0].goto((site / file).as_uri() + (f"?{query}" if query else ""))
+        return pages[0]
 
     yield opened
     for page in pages:
@@ -84,17 +64,18 @@ def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]
 
 
 @pytest.fixture(scope="session")
-def look_at(site: Path, new_page: Callable[[int, str], Any]) -> Open:
-    """Open a page once for all the tests that only look at it."""
-    seen: dict[tuple[str, int, str], Opened] = {}
+def look_at(site: Path, new_page: Callable[[int, str], Any]) -> LookAt:
+    """Visit a page once, for all the tests that only look at it, and close it."""
+    seen: dict[tuple[str, int, str], Seen] = {}
 
-    def looked(name: str, *, width: int = 1280, scheme: str = "light") -> Opened:
+    def looked(name: str, *, width: int = 1280, scheme: str = "light") -> Seen:
         key = (name, width, scheme)
         if key not in seen:
-            seen[key] = Opened(new_page(width, scheme))
-            seen[key].listen()
-            seen[key].page.goto((site / name).as_uri())
-            seen[key].page.wait_for_timeout(200)
+            page = new_page(width, scheme)
+            try:
+                seen[key] = look(page, (site / name).as_uri())
+            finally:
+                page.close()
         return seen[key]
 
     return looked

@@ -10,11 +10,20 @@ OPACITY = """(svg, head) => [...svg.querySelectorAll(`.headAttention[head-index=
     .map(line => +line.getAttribute('stroke-opacity'))"""
 
 
-@pytest.fixture(params=CHAPTERS)
-def view(request: pytest.FixtureRequest, open_page: Open) -> Any:
-    found = open_page(f"book/{request.param}.html").page.locator("[data-head-view]").last
-    assert found.locator("svg").count() == 1
-    return found
+@pytest.fixture(params=CHAPTERS, scope="module")
+def opened(request: pytest.FixtureRequest, open_page: Open) -> Any:
+    """Open each chapter once, for all that is tried on it."""
+    return open_page(f"book/{request.param}.html").locator("[data-head-view]").last
+
+
+@pytest.fixture
+def view(opened: Any) -> Any:
+    assert opened.locator("svg").count() == 1
+    # Whatever the test before switched off is switched on.
+    off = opened.get_by_role("checkbox", checked=False)
+    while off.count():
+        off.first.click()
+    return opened
 
 
 def opacities(view: Any, head: int) -> list[float]:

@@ -21,9 +21,11 @@ const {{ default: viewer }} = await import(URL.createObjectURL(file));
 const state = read("state"), listeners = {{}};
 const model = {{
   get: (name) => state[name],
-  set(name, value) {{
-    state[name] = value;
-    (listeners["change:" + name] ?? []).forEach((listener) => listener());
+  set(name, value) {{ this.update({{ [name]: value }}); }},
+  update(values) {{  // what one message brings is all there before anybody is told
+    Object.assign(state, values);
+    for (const name in values)
+      (listeners["change:" + name] ?? []).forEach((listener) => listener());
   }},
   on: (event, listener) => (listeners[event] ??= []).push(listener),
   save_changes: () => window.saved?.(state),
@@ -73,7 +75,7 @@ def open_live(open_html: Callable[..., Page]) -> Callable[..., Page]:
         state = {name: getattr(viewer, name) for name in viewer.shown}
         body = LIVE.format(style=viewer._css, state=text(state), module=text(str(viewer._esm)))
         page = open_html(body, **settings)
-        page.wait_for_selector("#live *")
+        page.wait_for_selector("#live .says")
         return page
 
     return opened

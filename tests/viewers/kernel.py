@@ -17,7 +17,8 @@ class Kernel:
         self._thread = ThreadPoolExecutor(1)
         self._manager, self._client = self._ask(start_new_kernel, kernel_name="python3")
         self.widgets: dict[str, dict[str, Any]] = {}
-        self.updates: list[dict[str, Any]] = []
+        self.updates: list[tuple[str, dict[str, Any]]] = []
+        self.shown: list[dict[str, Any]] = []
 
     def _ask(self, function: Any, *args: Any, **more: Any) -> Any:
         return self._thread.submit(function, *args, **more).result()
@@ -34,8 +35,10 @@ class Kernel:
             if kind == "comm_open":
                 self.widgets[content["comm_id"]] = content["data"]["state"]
             elif kind == "comm_msg" and content["data"]["method"] == "update":
-                self.updates.append(content["data"]["state"])
+                self.updates.append((content["comm_id"], content["data"]["state"]))
                 self.widgets[content["comm_id"]] |= content["data"]["state"]
+            elif kind in ("display_data", "execute_result"):
+                self.shown.append(content["data"])
             elif kind == "stream":
                 printed.append(content["text"])
             elif kind == "error":
@@ -43,11 +46,21 @@ class Kernel:
 
         return heard
 
-    def tell(self, comm: str, state: dict[str, Any]) -> None:
-        """Send a widget's new state, as a front end does when the reader has clicked."""
-        content = {"comm_id": comm, "data": {"method": "update", "state": state}}
+    def tell(self, comm: str, state: dict[str, Any], method: str = "update") -> None:
+        """Send a widget's new state, or an event, as a front end does when the reader has acted."""
+        key = "state" if method == "update" else "content"
+        content = {"comm_id": comm, "data": {"method": method, key: state}}
         message = self._client.session.msg("comm_msg", content)
         self._ask(self._client.shell_channel.send, message)
+        heard = self._hear([])
+        while True:
+            answer = self._ask(self._client.get_iopub_msg, timeout=60)
+            heard(answer)
+            if (
+                answer["parent_header"].get("msg_id") == message["header"]["msg_id"]
+                and answer["content"].get("execution_state") == "idle"
+            ):
+                break
 
     def stop(self) -> None:
         self._ask(self._client.stop_channels)

@@ -20,6 +20,11 @@ def explorer() -> Any:
     return viewers.explore_heads(torch.softmax(torch.eye(5).expand(3, 5, 5), -1), list("abcde"))
 
 
+def explorer_of_two() -> Any:
+    weights = torch.softmax(torch.eye(5).expand(3, 5, 5), -1)
+    return viewers.explore_heads({"encoder": weights, "decoder": weights}, list("abcde"))
+
+
 def what_heads_see() -> Any:
     torch.manual_seed(0)
     return viewers.nudge_input(SplitMultiHeadAttention(6, 2), torch.randn(3, 6), list("abc"))
@@ -33,6 +38,7 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "index_tracer": viewers.trace_index,
     "what_heads_see": what_heads_see,
     "head_explorer": explorer,
+    "head_explorer, two groups": explorer_of_two,
     "module_xray": module_xray,
     "trained_anyway": viewers.guess_the_broken,
     "timing_explorer": viewers.explore_timings,
@@ -107,6 +113,17 @@ def test_without_javascript_the_twin_is_read(open_page: Open, make: Callable[[],
 def test_two_of_the_same_on_a_page_both_move(open_html: Open, make: Callable[[], Viewer]) -> None:
     page = open_html(make().page() * 2)
     assert page.locator("[data-mounted] .says").count() == 2
+
+
+@each
+def test_a_notebook_leaves_it_its_keys(
+    open_live: Open, open_page: Open, make: Callable[[], Viewer]
+) -> None:
+    """Or an arrow would lead from cell to cell, as in JupyterLab 4 and Notebook 7."""
+    for page in (open_live(make()), open_page(make())):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.dataset.lmSuppressShortcuts")
+        assert focused == "true"
 
 
 def test_importing_the_viewers_imports_nothing_heavy() -> None:

@@ -93,13 +93,15 @@ def test_your_own_sentence_takes_the_place_of_the_first() -> None:
     shown = explorer()
     shown.head, shown.word = 2, 4
     shown.show(torch.eye(2)[None], ["a", "b"])
-    assert (shown.head, shown.word, shown.tokens, shown.key_tokens) == (
-        0,
-        0,
-        ["a", "b"],
-        ["a", "b"],
-    )
-    assert shown.logs == [[[0.0, None], [None, 0.0]]]
+    assert (shown.group, shown.head, shown.word) == (0, 0, 0)
+    assert shown.groups == [
+        {
+            "name": "",
+            "tokens": ["a", "b"],
+            "key_tokens": ["a", "b"],
+            "logs": [[[0.0, None], [None, 0.0]]],
+        }
+    ]
 
 
 def rows(fill: float) -> Tensor:
@@ -122,10 +124,100 @@ def test_bad_weights_say_what_was_wanted(weights: Tensor, message: str) -> None:
         explore_heads(weights, TOKENS, key_tokens=KEYS)
 
 
-@pytest.mark.parametrize(("name", "value"), [("head", 3), ("word", -1), ("temperature", 0.0)])
+def test_bad_groups_are_named() -> None:
+    good = rows(1 / S)
+    with pytest.raises(ValueError, match=r"^cross: wanted 7 key_tokens .*, got 5"):
+        explore_heads({"encoder": (good, TOKENS, KEYS), "cross": (good, TOKENS)})
+    with pytest.raises(ValueError, match=r"^cross: wanted tokens for the weights, got none"):
+        explore_heads({"cross": good})
+    with pytest.raises(ValueError, match=r"wanted 1 to 12 groups of heads, got 0"):
+        explore_heads({})
+    with pytest.raises(ValueError, match=r"wanted 1 to 12 groups of heads, got 13"):
+        explore_heads({str(i): good for i in range(13)}, TOKENS, key_tokens=KEYS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("group", 1), ("head", 3), ("word", -1), ("temperature", 0.0)]
+)
 def test_a_trait_out_of_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"wanted a {name}"):
         setattr(explorer(), name, value)
+
+
+def three_groups() -> HeadExplorer:
+    """Groups that differ in everything: heads, tokens, what is masked."""
+    return explore_heads(
+        {
+            "encoder": torch.eye(2).expand(4, 2, 2),
+            "<i>cross</i>": (torch.softmax(scores(), dim=-1), TOKENS, KEYS),
+            "decoder": (torch.softmax(torch.ones(1, 1, 3), -1), ["x"], ["a", "b", "c"]),
+        },
+        ["un", "deux"],
+    )
+
+
+def group_by_mouse(page: Page) -> None:
+    page.get_by_role("button", name="<i>cross</i>").click()
+    page.get_by_label(f"head {HEAD}", exact=True).click()
+    page.locator(f"[data-key=word{WORD}]").click()
+
+
+def group_by_touch(page: Page) -> None:
+    page.get_by_role("button", name="<i>cross</i>").tap()
+    page.get_by_label(f"head {HEAD}", exact=True).tap()
+    page.locator(f"[data-key=word{WORD}]").tap()
+
+
+def group_by_keyboard(page: Page) -> None:
+    for key in ("Tab", "ArrowRight", "Enter", "Tab", "ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    for key in (*["Tab"] * 3, *["ArrowRight"] * WORD):  # its box, the temperature, the tokens
+        page.keyboard.press(key)
+
+
+@pytest.mark.parametrize("act", [group_by_mouse, group_by_touch, group_by_keyboard])
+def test_another_group_shows_its_own_shares(open_page: Open, open_live: Open, act: Any) -> None:
+    expected = torch.softmax(scores(), dim=-1)[HEAD, WORD]
+    texts = []
+    for opened in (open_page, open_live):
+        page = opened(three_groups(), has_touch=True)
+        act(page)
+        shown = page.evaluate(
+            "[...document.querySelectorAll('td[data-share]:nth-child(2)')]"
+            ".map(c => +c.dataset.share)"
+        )
+        assert shown == pytest.approx(expected.tolist(), abs=1e-5)
+        assert page.locator("[data-key^=word]").all_inner_texts() == TOKENS
+        texts.append(page.locator(".says").inner_text())
+    assert texts[0] == texts[1]
+    assert texts[0].startswith(f"<i>cross</i>. Head {HEAD}, temperature 1.0: “sat” reads")
+    assert texts[0].endswith("3 of 3 heads are on.")
+
+
+def test_a_smaller_group_keeps_to_its_heads_and_tokens(open_page: Open) -> None:
+    shown = three_groups()
+    shown.group, shown.head, shown.word, shown.off = 1, 2, 4, [0]
+    page = open_page(shown)
+    shown.group = 2
+    assert (shown.head, shown.word, shown.off) == (0, 0, [])
+    page.get_by_role("button", name="decoder").click()
+    assert page.locator(".says").inner_text() == (
+        "decoder. Head 0, temperature 1.0: “x” reads “a” 33.3 %, “b” 33.3 %, “c” 33.3 %. "
+        "1 of 1 heads are on."
+    )
+
+
+def test_one_group_needs_no_chooser(open_page: Open) -> None:
+    page = open_page(explorer())
+    assert page.locator("[data-key^=layer]").count() == 0
+    assert page.locator(".says").inner_text().startswith("Head 0, ")
+
+
+def test_each_group_has_a_twin() -> None:
+    static = three_groups().static()
+    assert static.count("<table>") == 3
+    assert "<caption>What each token reads most, &lt;i&gt;cross&lt;/i&gt;</caption>" in static
+    assert "<td>deux</td><td>deux</td><td>100%</td>" in static
 
 
 def test_the_twin_names_what_is_read_most() -> None:

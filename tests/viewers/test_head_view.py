@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
+from playwright.sync_api import Page
 from torch import Tensor
 
 from cleanformer_lite.viewers import head_view
@@ -107,6 +109,13 @@ def test_what_does_not_fit_is_refused(
 def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         head_view(torch.full((1, 2, 2), torch.nan), ["a", "b"])
+
+
+def test_a_notebook_leaves_it_its_keys(weights: Tensor, open_html: Callable[..., Page]) -> None:
+    page = open_html(written(weights[..., :QUERIES], QUERY_WORDS))
+    reached = page.locator("svg [tabindex='0']")
+    assert reached.count() == HEADS + 1  # its squares, its words
+    assert page.locator("svg [data-lm-suppress-shortcuts=true]").count() == reached.count()
 
 
 def test_importing_viewers_is_light() -> None:

@@ -56,8 +56,8 @@ def test_python_redraws_and_a_click_comes_back(kernel: Kernel, open_live: Open) 
 
     kernel.updates.clear()
     kernel.run("explorer.temperature = 2.5")
-    for name, value in [item for update in kernel.updates for item in update.items()]:
-        page.evaluate("([name, value]) => model.set(name, value)", [name, value])
+    for _, update in kernel.updates:
+        page.evaluate("update => model.update(update)", update)
     torch.manual_seed(0)
     scores = torch.randn(3, 5, 5, dtype=torch.float64)
     expected = torch.softmax(scores[2, 3] / 2.5, dim=-1).tolist()
