@@ -1,6 +1,7 @@
 """Multi-head attention, one idea a file: the package that every chapter of the book imports."""
 
-from cleanformer_lite.checks import check
+from typing import TYPE_CHECKING, Any
+
 from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.fused_heads import FusedMultiHeadAttention
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
@@ -8,6 +9,9 @@ from cleanformer_lite.registration_bug import HeadsBuiltInForward, HeadsInPlainL
 from cleanformer_lite.single_head import SingleHeadAttention, scaled_dot_product_attention
 from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention, WideMultiHeadAttention
 from cleanformer_lite.split_heads import SplitMultiHeadAttention, merge_heads, split_heads
+
+if TYPE_CHECKING:
+    from cleanformer_lite.checks import check
 
 __all__ = [
     "FusedMultiHeadAttention",
@@ -25,3 +29,12 @@ __all__ = [
     "split_heads",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # The exercises are many: who wants a head does not wait for them.
+    if name == "check":
+        from cleanformer_lite.checks import check
+
+        return check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -47,6 +47,9 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert Path(file) == PACKAGE / "__init__.py"
     assert "torch" in modules
     assert [name for name in HEAVY if name in modules] == []
+    # Exercises, timing and viewers come when they are asked for, or a head would wait for them.
+    upstairs = {name.split(".")[1] for name in modules if name.startswith("cleanformer_lite.")}
+    assert upstairs & UPPER_FLOORS == set()
 
 
 @pytest.mark.parametrize("file", HEADS, ids=lambda file: file.stem)

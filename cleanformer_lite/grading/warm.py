@@ -68,6 +68,7 @@ def warm_up() -> None:
     confine.readable()  # remembered: every fork would search again
     layer = torch.nn.Linear(2, 2)
     layer(torch.zeros(1, 2)).softmax(dim=-1).sum().backward()
+    torch.func.jacrev(torch.sin)(torch.zeros(1))  # imports 800 modules the first time
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object
 
