@@ -1,9 +1,8 @@
 """A panel to time variants with: choose sizes, run, watch the bars settle, stop when you like."""
 
 import io
-import sys
 import threading
-from typing import Any
+from html import escape
 
 import torch
 
@@ -12,6 +11,7 @@ from cleanformer_lite.timing.floor import Shape
 from cleanformer_lite.timing.pictures import plot_comparison
 from cleanformer_lite.timing.recordings import find_recording
 from cleanformer_lite.timing.variants import build_variants
+from cleanformer_lite.viewers.controls import Controlled
 from cleanformer_lite.viewers.timing_explorer import explore_timings
 
 NAMES = ("fused", "split", "looped", "nn.MHA")
@@ -20,11 +20,8 @@ ROUNDS = 25
 EVERY = 5  # rounds from one drawing to the next
 
 
-class TimingPanel:
-    """Controls, a picture and a message; `box` is the ipywidget that holds them.
-
-    Where there is no kernel, a page shows the recorded times in its place.
-    """
+class TimingPanel(Controlled):
+    """Controls, a message and a picture above the recorded times; a page shows these alone."""
 
     def __init__(self) -> None:
         import ipywidgets
@@ -38,19 +35,19 @@ class TimingPanel:
         self.heads = ipywidgets.BoundedIntText(8, min=1, max=64, description="heads")
         self.backward = ipywidgets.Checkbox(False, description="forward and backward")
         self.guess = ipywidgets.FloatSlider(
-            1.0, min=0.5, max=40, step=0.5, description="loop / fused", tooltip="your prediction"
+            1.0, min=0.5, max=40, step=0.5, description="loop / fused"
         )
         self.start = ipywidgets.Button(description="Run", button_style="primary")
         self.halt = ipywidgets.Button(description="Stop", disabled=True)
         self.progress = ipywidgets.IntProgress(0, min=0, max=ROUNDS, description="rounds")
-        self.message = ipywidgets.HTML("Predict how many times as long the loop takes, then run.")
         self.picture = ipywidgets.Image(format="png", layout={"display": "none"})
         sizes = ipywidgets.HBox([self.batch, self.length, self.width, self.heads])
         kinds = ipywidgets.HBox([self.device, self.dtype, self.backward])
         run = ipywidgets.HBox([self.guess, self.start, self.halt, self.progress])
         for row in (sizes, kinds, run):
             row.layout.flex_flow = "row wrap"
-        self.box = ipywidgets.VBox([sizes, kinds, run, self.message, self.picture])
+        super().__init__(explore_timings(), sizes, kinds, run, self.picture)
+        self.message.value = "Predict how many times as long the loop takes, then run."
         self.found: Comparison | None = None
         self._stopped = threading.Event()
         self._work: threading.Thread | None = None
@@ -116,20 +113,7 @@ class TimingPanel:
         )
 
     def _say(self, *lines: str) -> None:
-        from html import escape
-
         self.message.value = "<br>".join(escape(line) for line in lines)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """Show the controls where there is a kernel, and the recorded times where there is none.
-
-        As in `mount.Viewer`, Colab is offered the controls alone.
-        """
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        data = {"text/plain": "TimingPanel()", "application/vnd.jupyter.widget-view+json": view}
-        if "google.colab" in sys.modules:
-            return data
-        return {**data, "text/html": explore_timings().page()}
 
 
 def recorded_beside(shape: Shape, dtype: str, backward: bool) -> str:
