@@ -94,7 +94,8 @@ def test_answer_starts_in_an_empty_folder_that_it_may_write_in(run: Run) -> None
 def test_folder_is_gone_afterwards(runner: Runner, run: Run) -> None:
     folder = told(run(tried("open('mine', 'w').close()\nresult = os.getcwd()")))
     assert folder.startswith(runner.folder)
-    assert os.listdir(runner.folder) == []
+    # What torch itself puts beside it, for its compiler, goes with the runner.
+    assert [name for name in os.listdir(runner.folder) if name.startswith("answer-")] == []
 
 
 def test_no_variable_of_ours_is_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
