@@ -1,7 +1,4 @@
-"""A viewer in JupyterLab itself, with its own widget manager, kernel and keyboard shortcuts.
-
-JupyterLab is not among what the book is built with: `pip install "jupyterlab>=4"` runs this too.
-"""
+"""A viewer in JupyterLab itself, with its own widget manager, kernel and keyboard shortcuts."""
 
 import os
 import socket
@@ -18,7 +15,6 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page
 
-pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
 ROOT = Path(__file__).resolve().parents[2]
 CELL = """import torch
 from cleanformer_lite.viewers import explore_heads, with_sentence
