@@ -32,6 +32,7 @@ from cleanformer_lite.checks import EXERCISES, Exercise  # noqa: E402
 from cleanformer_lite.checks.functions import FunctionProbe  # noqa: E402
 from cleanformer_lite.checks.matrix import specimen_classes  # noqa: E402
 from cleanformer_lite.checks.module_probe import ModuleProbe  # noqa: E402
+from cleanformer_lite.timing.setting import name_device  # noqa: E402
 
 RIGHT = "right"
 COLUMNS = ("first", "warm", "cpu", "own")
@@ -66,19 +67,9 @@ def birth() -> str:
     load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
     today = datetime.date.today().isoformat()
     return (
-        f"{processor()}, {threads}, {load}, torch {torch.__version__}, "
+        f"{name_device(torch.device('cpu'))}, {threads}, {load}, torch {torch.__version__}, "
         f"Python {platform.python_version()}, {today}; milliseconds"
     )
-
-
-def processor() -> str:
-    """Name the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def rows(exercise: Exercise, repeats: int) -> Iterator[str]:

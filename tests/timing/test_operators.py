@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from cleanformer_lite import (
     FusedMultiHeadAttention,
     HeadsBuiltInForward,
+    HeadsInPlainList,
     LoopedMultiHeadAttention,
     SingleHeadAttention,
     SlicedMultiHeadAttention,
@@ -22,6 +23,7 @@ X = torch.randn(2, 5, 96)
 def test_loop_launches_seven_operators_a_head_and_two_more(heads: int) -> None:
     # Three projections, the scaling, the scores, softmax, the mean; then cat and out_proj.
     assert count_operators(LoopedMultiHeadAttention(96, heads), [X]).compute == 7 * heads + 2
+    assert count_operators(HeadsInPlainList(96, heads), [X]).compute == 7 * heads + 2
 
 
 @pytest.mark.parametrize("heads", [2, 3, 8, 32])
