@@ -58,14 +58,15 @@ def check_memory(query: Tensor, key: Tensor, value: Tensor) -> None:
 
     Raises: ValueError if ranks, lengths, widths or devices do not fit.
     """
+    leading, device = query.shape[:-2], query.device
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.dim() < 2:
             raise ValueError(f"wanted {name} of shape (..., length, width), got {tuple(x.shape)}")
-        if x.device != query.device:
-            raise ValueError(f"wanted {name} on the query's device {query.device}, got {x.device}")
-        if not broadcasts_to(x.shape[:-2], query.shape[:-2]):
+        if x.device != device:
+            raise ValueError(f"wanted {name} on the query's device {device}, got {x.device}")
+        if not broadcasts_to(x.shape[:-2], leading):
             raise ValueError(
-                f"wanted {name} with the query's leading axes {tuple(query.shape[:-2])}, "
+                f"wanted {name} with the query's leading axes {tuple(leading)}, "
                 f"got {tuple(x.shape[:-2])}"
             )
     if query.shape[-1] != key.shape[-1]:
@@ -95,5 +96,7 @@ def check_mask(attn_mask: Tensor, shape: tuple[int, ...], device: torch.device) 
 
 def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Say whether a tensor of `shape` can be stretched to `target`, axis by axis from the end."""
+    if shape == target:  # the usual case, in every call
+        return True
     pairs = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(ours in (1, theirs) for ours, theirs in pairs)

@@ -8,7 +8,6 @@ import datetime
 import statistics
 import subprocess
 import sys
-import time
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,10 @@ from cleanformer_lite.timing.variants import TorchAttention
 # N, L, E, H: where launching dominates, a small model, a larger one, a long sequence.
 SHAPES = [(1, 16, 64, 8), (2, 128, 256, 8), (1, 512, 512, 8), (1, 1024, 256, 4)]
 IMPORT_ROUNDS = 9
+IMPORT = """import time, torch
+began = time.perf_counter()
+import cleanformer_lite
+print(time.perf_counter() - began)"""
 
 
 class BertAttention(nn.Module):
@@ -79,20 +82,14 @@ def compare_at(shape: tuple[int, int, int, int], backward: bool, device: str, ro
         print(f"{shape!s:19} {direction:16}  {ours:5} / {theirs:22} {spread}{same}", flush=True)
 
 
-def import_seconds(code: str) -> float:
-    """Return how long a fresh interpreter takes for some imports, in seconds."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - began
-
-
 def compare_imports() -> None:
-    """Print what importing the package costs beyond importing torch, taken in turns."""
-    extra = [
-        import_seconds("import torch, cleanformer_lite") - import_seconds("import torch")
+    """Print what importing the package costs once torch is there, in fresh interpreters."""
+    command = [sys.executable, "-c", IMPORT]
+    taken = [
+        float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         for _ in range(IMPORT_ROUNDS)
     ]
-    lower, median, upper = (1e3 * part for part in statistics.quantiles(extra))
+    lower, median, upper = (1e3 * part for part in statistics.quantiles(taken))
     print(f"import of the package beyond torch: {median:.0f} ms ({lower:.0f} to {upper:.0f})")
 
 

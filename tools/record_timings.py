@@ -129,10 +129,11 @@ def main() -> None:
         parser.error("wanted a GPU for --device cuda, got none on this machine")
     torch.set_num_threads(1)
     kind = chosen.device
+    born = birth(kind)  # before anything is measured: the commit may be another one afterwards
     rates = {name_dtype(dtype): measure_rates(kind, dtype) for dtype in DTYPES}
     rows = measure_all(kind, rates, not chosen.no_compile)
     path = file_for(kind)
-    Recording(birth(kind), rates, rows).save(path)
+    Recording(born, rates, rows).save(path)
     print(f"{len(rows)} rows in {path}")
 
 
