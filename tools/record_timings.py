@@ -7,9 +7,13 @@ what was measured until then is written.
 
 import argparse
 import datetime
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+# Read by torch when it is imported: what was compiled before would make compiling look quick.
+os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
 
 import torch
 from tqdm import tqdm
