@@ -56,12 +56,14 @@ def points_for(kind: str) -> list[Point]:
     return points
 
 
-def names_at(point: Point, kind: str) -> list[str]:
-    """Leave out the variants that would not fit into memory at this point."""
+def names_at(point: Point, kind: str, compiling: bool) -> list[str]:
+    """Leave out what would not fit into memory at this point; put in what is to be compiled."""
     shape = point.shape
     scores = shape.batch * shape.num_heads * shape.length**2 * point.dtype.itemsize
     fits = 3 * scores <= MOST_BYTES[kind]
-    return [name for name in VARIANTS if fits or name not in WRITTEN_OUT]
+    names = [name for name in VARIANTS if fits or name not in WRITTEN_OUT]
+    compiled = [name + COMPILED for name in names if name not in DIFFERENT] if compiling else []
+    return names + compiled
 
 
 def compiled_points(kind: str) -> list[Point]:
@@ -82,10 +84,8 @@ def rounds_at(point: Point, rates: Rates) -> int:
 
 def measure_all(kind: str, rates: dict[str, Rates], compiling: bool) -> list[Row]:
     """Measure point after point until all are done or somebody interrupts."""
-    todo = [(point, names_at(point, kind)) for point in points_for(kind)]
-    if compiling:
-        names = ["fused", *(name + COMPILED for name in VARIANTS if name not in DIFFERENT)]
-        todo += [(point, names) for point in compiled_points(kind)]
+    also = compiled_points(kind) if compiling else []
+    todo = [(point, names_at(point, kind, point in also)) for point in points_for(kind)]
     rows: list[Row] = []
     try:
         for point, names in tqdm(todo, desc="points", mininterval=5):

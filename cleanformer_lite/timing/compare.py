@@ -64,7 +64,7 @@ class Comparison:
         agreed = "" if self.gap is None else f"; outputs agree to {self.gap:.0e}"
         agreed = "; outputs are equal" if self.gap == 0 else agreed
         rounds = len(self.seconds[self.baseline])
-        return "\n".join([*lines, f"{self.setting}; {rounds} rounds{agreed}"])
+        return "\n".join([*lines, f"{self.setting},\n{rounds} rounds{agreed}"])
 
     def __repr__(self) -> str:
         return str(self)  # so that a notebook shows the table

@@ -39,7 +39,7 @@ class Timings:
             took = "not measured" if first is None else in_time(first.time.median)
             line = f"{length:6} {heads:5}  {took:>16}"
             lines.append(line + "".join(f"  {_times(found.get(name)):>24}" for name in names[1:]))
-        return "\n".join([*lines, f"Other columns: times {names[0]}. {self.source}"])
+        return "\n".join([*lines, f"Other columns: times {names[0]}.\n{self.source}"])
 
     def __repr__(self) -> str:
         return str(self)  # so that a notebook shows it

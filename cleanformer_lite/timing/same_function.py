@@ -41,8 +41,8 @@ def largest_gap(
         if not gaps[-1] <= TOLERANCE.get(expected.dtype, 0.0):
             raise ValueError(
                 f"wanted variants that compute the same, got {name!r} {gaps[-1]:.2g} away from "
-                f"{names[0]!r}. copy_weights gives two modules one set of weights; eval() switches "
-                "dropout off; what is meant to differ is named in `different`"
+                f"{names[0]!r}.\ncopy_weights gives two modules one set of weights; eval() "
+                "switches dropout off;\nwhat is meant to differ is named in `different`"
             )
     return max(gaps)
 

@@ -30,8 +30,8 @@ class Setting:
         driver = "" if self.driver is None else f", CUDA {self.driver}"
         tf32 = "" if self.tf32 is None else f", TF32 {'on' if self.tf32 else 'off'}"
         return (
-            f"{self.direction} on {self.shapes} {self.dtype}, {on}{driver}{tf32}, "
-            f"torch {self.torch}, {self.date}"
+            f"{self.direction} on {self.shapes} {self.dtype},\n"
+            f"{on}{driver}{tf32}, torch {self.torch}, {self.date}"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class WrongWay:
             found += f" ({self.off.lower:.2f} to {self.off.upper:.2f})"
             if self.off.lower <= 1.0 <= self.off.upper:
                 found += ", no difference seen here"
-        return f"{self.name}: {found}. {self.why}"
+        return f"{self.name}: {found}.\n   {self.why}"
 
 
 def wrong_ways(build: Callable[[], nn.Module], x: Tensor) -> list[WrongWay]:

@@ -109,6 +109,16 @@ def test_no_row_contradicts_itself(path: Path) -> None:
             assert row.operators == 7 * row.num_heads + 2
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_variant_has_one_row_at_each_point(path: Path) -> None:
+    def point(row: Row) -> tuple[object, ...]:
+        sizes = row.batch, row.length, row.embed_dim, row.num_heads
+        return row.variant, *sizes, row.dtype, row.backward
+
+    points = [point(row) for row in Recording.load(path).rows]
+    assert len(points) == len(set(points))
+
+
 def test_the_columns_are_those_of_the_schema_and_of_the_readme() -> None:
     assert list(CELLS) == COLUMNS
     text = (FOLDER / "README.md").read_text(encoding="utf8")
@@ -204,7 +214,7 @@ def test_measured_here_says_so() -> None:
     assert [(row.variant, row.num_heads) for row in found.rows] == [
         ("fused", 1), ("looped", 1), ("fused", 3), ("looped", 3),
     ]  # fmt: skip
-    assert found.source.startswith("Measured now: forward on N = 1, E = 15 float32, 1 thread of")
+    assert found.source.startswith("Measured now: forward on N = 1, E = 15 float32,\n1 thread of")
 
 
 def test_without_a_gpu_one_is_recalled_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
