@@ -40,7 +40,9 @@ class TimingPanel(Controlled):
         self.start = ipywidgets.Button(description="Run", button_style="primary")
         self.halt = ipywidgets.Button(description="Stop", disabled=True)
         self.progress = ipywidgets.IntProgress(0, min=0, max=ROUNDS, description="rounds")
-        self.picture = ipywidgets.Image(format="png", layout={"display": "none"})
+        self.picture = ipywidgets.Image(
+            format="png", layout={"display": "none", "max_width": "640px"}
+        )
         sizes = ipywidgets.HBox([self.batch, self.length, self.width, self.heads])
         kinds = ipywidgets.HBox([self.device, self.dtype, self.backward])
         run = ipywidgets.HBox([self.guess, self.start, self.halt, self.progress])
@@ -108,7 +110,7 @@ class TimingPanel(Controlled):
         lower, median, upper = found.ratios("looped")
         self._say(
             f"The loop takes {median:.2f} times the fused module's time ({lower:.2f} to "
-            f"{upper:.2f}); you said {self.guess.value:g}. {found.setting}",
+            f"{upper:.2f}); you said {self.guess.value:g}. Measured: {found.setting}",
             recorded_beside(shape, self.dtype.value, self.backward.value),
         )
 
