@@ -90,13 +90,25 @@ def measure_all(kind: str, rates: dict[str, Rates], compiling: bool) -> list[Row
     try:
         for point, names in tqdm(todo, desc="points", mininterval=5):
             rounds = rounds_at(point, rates[name_dtype(point.dtype)])
-            for found in sweep([point], names, rates, device=kind, rounds=rounds):
-                rows += found
-                if found[0].rounds < rounds:
-                    raise KeyboardInterrupt  # `compare` kept what it had, and ended early
+            found = measure_point(point, names, rates, kind, rounds)
+            rows += found
+            if found and found[0].rounds < rounds:
+                raise KeyboardInterrupt  # `compare` kept what it had, and ended early
     except KeyboardInterrupt:
         print(f"stopped; {len(rows)} rows are kept", file=sys.stderr)
     return rows
+
+
+def measure_point(
+    point: Point, names: list[str], rates: dict[str, Rates], kind: str, rounds: int
+) -> list[Row]:
+    """Measure one point. If that fails, say why, and try without what is compiled."""
+    for some in (names, [name for name in names if not name.endswith(COMPILED)]):
+        try:
+            return next(sweep([point], some, rates, device=kind, rounds=rounds))
+        except RuntimeError as error:  # no memory left, or nothing that the compiler can do
+            print(f"{point}: {str(error).splitlines()[0]}", file=sys.stderr)
+    return []
 
 
 def commit() -> str:

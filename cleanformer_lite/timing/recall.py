@@ -1,6 +1,5 @@
 """Times measured here and now, or recorded elsewhere, or "not measured": never without a label."""
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -72,8 +71,8 @@ def measure_or_recall(
     Without `live` it is always recalled. Unless it is given, `dtype` is bfloat16 on a GPU and
     float32 on a CPU. A quick run takes fewer, shorter rounds. Interrupted, it returns what it has.
 
-    Raises: ValueError for an unknown variant, sizes that do not fit, or another device than "cuda"
-        and "cpu".
+    Raises: ValueError for an unknown variant, sizes that do not fit or are none, or another device
+        than "cuda" and "cpu".
     """
     if device not in ("cuda", "cpu"):
         raise ValueError(f"wanted device 'cuda' or 'cpu', got {device!r}")
@@ -83,6 +82,8 @@ def measure_or_recall(
         for length in lengths
         for count in heads
     ]
+    if not points:
+        raise ValueError("wanted a length and a number of heads, got none")
     if not live or (device == "cuda" and not torch.cuda.is_available()):
         return recall(find_recording(device), device, points, names)
     return measure_points(points, names, device, quick)
@@ -91,19 +92,22 @@ def measure_or_recall(
 def measure_points(
     points: Sequence[Point], names: Sequence[str], device: str, quick: bool
 ) -> Timings:
-    """Measure the points one by one, with a progress bar, until they are done or interrupted."""
+    """Measure the points one by one, with a progress bar, until they are done or it must end."""
     rounds, block_seconds = QUICK if quick else THOROUGH
     dtype = points[0].dtype
     rates = {name_dtype(dtype): measure_rates(device, dtype)}
+    found = sweep(points, names, rates, device=device, rounds=rounds, block_seconds=block_seconds)
     rows: list[Row] = []
-    with contextlib.suppress(KeyboardInterrupt):
-        for found in with_progress(
-            sweep(points, names, rates, device=device, rounds=rounds, block_seconds=block_seconds),
-            len(points),
-        ):
-            rows += found
+    reason = "interrupted"
+    try:
+        for at_one_point in with_progress(found, len(points)):
+            rows += at_one_point
+    except KeyboardInterrupt:
+        pass
+    except torch.OutOfMemoryError:
+        reason = "no memory left"
     asked = len(points) * len(names)
-    missing = "" if len(rows) == asked else f"; stopped after {len(rows)} of {asked} times"
+    missing = "" if len(rows) == asked else f"; {reason} after {len(rows)} of {asked} times"
     shape = points[0].shape
     setting = describe_setting([torch.empty(0, device=device, dtype=dtype)], points[0].backward)
     setting = replace(setting, shapes=f"N = {shape.batch}, E = {shape.embed_dim}")

@@ -1,5 +1,6 @@
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,30 @@ def test_without_a_gpu_one_is_recalled_or_not(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "find_recording", lambda kind: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert measure_or_recall().rows == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [(KeyboardInterrupt, "interrupted"), (torch.OutOfMemoryError, "no memory left")],
+)
+def test_what_was_measured_is_kept_whatever_ends_it(
+    trouble: type[BaseException], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(*given: object, **options: object) -> Iterator[list[Row]]:
+        yield [ROW, LOOP]
+        raise trouble
+
+    module = sys.modules["cleanformer_lite.timing.recall"]
+    monkeypatch.setattr(module, "sweep", breaks_off)
+    found = measure_or_recall(["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15,
+                              device="cpu")  # fmt: skip
+    assert found.rows == [ROW, LOOP]
+    assert f"; {said} after 2 of 4 times." in found.source
+
+
+def test_no_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="wanted a length and a number of heads, got none"):
+        measure_or_recall(lengths=[])
 
 
 def test_other_devices_are_refused() -> None:
