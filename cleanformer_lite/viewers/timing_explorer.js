@@ -84,7 +84,7 @@ export default {
             ? `${where}: the loop takes ${times(loop.ratio[1])} the fused module's time (${loop.ratio[0]} to ${loop.ratio[2]}). You said ${times(model.get("guess"))}.`
             : `${where}: the loop was not measured.`;
     };
-    el.classList.add("viewer");
+    frame(el);
     ask.append(guess, reveal);
     ask.className = "viewer-row";
     el.append(
