@@ -6,10 +6,10 @@ what was measured until then is written.
 """
 
 import argparse
-import datetime
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 # Read by torch when it is imported: what was compiled before would make compiling look quick.
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from cleanformer_lite.timing.floor import Rates, Shape, floor_seconds, measure_rates
 from cleanformer_lite.timing.recordings import Birth, Recording, file_for
-from cleanformer_lite.timing.setting import name_device, name_dtype
+from cleanformer_lite.timing.setting import name_dtype, this_machine
 from cleanformer_lite.timing.sweep import Point, Row, sweep
 from cleanformer_lite.timing.variants import COMPILED, DIFFERENT, VARIANTS
 
@@ -120,17 +120,11 @@ def commit() -> str:
 
 def birth(kind: str) -> Birth:
     """Say where, with what and when the times are measured."""
-    on_gpu = kind == "cuda"
     return Birth(
-        device=name_device(torch.device(kind)),
+        **asdict(this_machine(torch.device(kind))),
         kind=kind,
-        driver=torch.version.cuda if on_gpu else None,
-        tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
-        threads=None if on_gpu else 1,
-        torch=torch.__version__,
         commit=commit(),
         command=" ".join(["python", "tools/record_timings.py", *sys.argv[1:]]),
-        date=datetime.date.today().isoformat(),
     )
 
 

@@ -23,7 +23,7 @@ def attend(query, key, value, allowed=None):
 def run_heads(x, query_weights, key_weights, value_weights):
     """Run the heads one by one."""
     outputs, maps = [], []
-    for query, key, value in zip(query_weights, key_weights, value_weights):  # noqa: B905
+    for query, key, value in zip(query_weights, key_weights, value_weights, strict=True):
         output, weights = attend(x @ query.T, x @ key.T, x @ value.T)
         outputs.append(output)
         maps.append(weights)

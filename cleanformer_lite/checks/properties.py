@@ -159,8 +159,9 @@ def finite_on_blind_rows(view: View, label: str) -> Counterexample | None:
 def finite_gradients(view: View) -> Counterexample | None:
     """Look for not-a-number in the gradients when one query sees nothing."""
     for key, value in view.facts.items():
-        is_blind = key.startswith("gradient.blind.") and isinstance(value, Tensor)
-        if is_blind and not value.isfinite().all():  # type: ignore[union-attr]
+        if not key.startswith("gradient.blind.") or not isinstance(value, Tensor):
+            continue
+        if not value.isfinite().all():
             name = view.facts.get(f"name.{key.rpartition('.')[2]}")
             inputs = view.inputs("large", "blind")
             return Counterexample(inputs, "not-a-number", "a number", f"the gradient of {name}")

@@ -11,7 +11,7 @@ import torch
 
 from cleanformer_lite.timing.floor import Rates
 from cleanformer_lite.timing.quartiles import Quartiles
-from cleanformer_lite.timing.setting import name_device
+from cleanformer_lite.timing.setting import Machine, name_device
 from cleanformer_lite.timing.sweep import Row
 
 FOLDER = Path(__file__).parent.parent / "recordings"
@@ -19,24 +19,16 @@ COLUMNS = [field.name for field in fields(Row)]
 SPREADS = ("time", "ratio", "device_time")
 
 
-@dataclass(frozen=True)
-class Birth:
-    """Where and how numbers were measured. `driver` and `tf32` are None on a CPU."""
+@dataclass(frozen=True, kw_only=True)
+class Birth(Machine):
+    """The machine that numbers were measured on ("cuda" or "cpu"), and how they were made."""
 
-    device: str
     kind: str
-    driver: str | None
-    tf32: bool | None
-    threads: int | None
-    torch: str
     commit: str
     command: str
-    date: str
 
     def __str__(self) -> str:
-        on = self.device if self.threads is None else f"{self.threads} thread of {self.device}"
-        driver = "" if self.driver is None else f", CUDA {self.driver}"
-        return f"{on}{driver}, torch {self.torch}, {self.date}, commit {self.commit}"
+        return f"{super().__str__()}, commit {self.commit}"
 
 
 @dataclass(frozen=True)

@@ -11,32 +11,34 @@ import torch
 from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
-class Setting:
-    """The birth certificate of a measurement. Whatever does not apply is None."""
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where and when something is measured. Whatever does not apply is None."""
 
     device: str
     driver: str | None
+    tf32: bool | None
     threads: int | None
     torch: str
-    dtype: str
-    tf32: bool | None
-    shapes: str
-    direction: str
     date: str
 
     def __str__(self) -> str:
         on = self.device if self.threads is None else f"{self.threads} thread of {self.device}"
         driver = "" if self.driver is None else f", CUDA {self.driver}"
         tf32 = "" if self.tf32 is None else f", TF32 {'on' if self.tf32 else 'off'}"
-        return (
-            f"{self.direction} on {self.shapes} {self.dtype},\n"
-            f"{on}{driver}{tf32}, torch {self.torch}, {self.date}"
-        )
+        return f"{on}{driver}{tf32}, torch {self.torch}, {self.date}"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the facts by name, for a recording."""
-        return asdict(self)
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Machine):
+    """The birth certificate of a measurement: the machine, and what was called on it."""
+
+    dtype: str
+    shapes: str
+    direction: str
+
+    def __str__(self) -> str:
+        return f"{self.direction} on {self.shapes} {self.dtype},\n{super().__str__()}"
 
 
 def describe_setting(
@@ -54,16 +56,23 @@ def describe_setting(
     modules = [variant for variant in variants if isinstance(variant, nn.Module)]
     numbers = [*inputs, *(weight for module in modules for weight in module.parameters())]
     dtype = next((one.dtype for one in numbers if one.is_floating_point()), x.dtype)
-    on_gpu = x.device.type == "cuda"
     return Setting(
-        device=name_device(x.device),
-        driver=torch.version.cuda if on_gpu else None,
-        threads=None if on_gpu else 1,
-        torch=torch.__version__,
+        **asdict(this_machine(x.device)),
         dtype=name_dtype(dtype),
-        tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
         shapes=", ".join(dict.fromkeys(str(tuple(tensor.shape)) for tensor in inputs)),
         direction="forward and backward" if backward else "forward",
+    )
+
+
+def this_machine(device: torch.device) -> Machine:
+    """Say where and when the program runs; on a CPU everything is timed with one thread."""
+    on_gpu = device.type == "cuda"
+    return Machine(
+        device=name_device(device),
+        driver=torch.version.cuda if on_gpu else None,
+        tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
+        threads=None if on_gpu else 1,
+        torch=torch.__version__,
         date=datetime.date.today().isoformat(),
     )
 

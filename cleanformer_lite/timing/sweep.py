@@ -55,6 +55,12 @@ class Row:
     launches: int | None
     compile_time: float | None
 
+    def stands_at(self, point: Point) -> bool:
+        """Say whether this row was measured at a point."""
+        shape = Shape(self.batch, self.length, self.embed_dim, self.num_heads)
+        ours = (shape, self.dtype, self.backward)
+        return ours == (point.shape, name_dtype(point.dtype), point.backward)
+
 
 def sweep(
     points: Sequence[Point],

@@ -32,12 +32,12 @@ class TorchAttention(nn.MultiheadAttention):
 class BuiltWhereTheInputIs(HeadsBuiltInForward):
     """The specimen, with its new layers on the input's device and in its dtype, so that it runs."""
 
-    def forward(self, x: Tensor) -> Any:  # type: ignore[override]
+    def forward(self, query: Tensor, *others: Any, **options: Any) -> Any:
         usual = torch.get_default_dtype()
-        torch.set_default_dtype(x.dtype)
+        torch.set_default_dtype(query.dtype)
         try:
-            with x.device:
-                return super().forward(x)
+            with query.device:
+                return super().forward(query, *others, **options)
         finally:
             torch.set_default_dtype(usual)
 

@@ -10,6 +10,7 @@ from cleanformer_lite.timing.compare import Comparison, compare
 from cleanformer_lite.timing.floor import Shape
 from cleanformer_lite.timing.pictures import plot_comparison
 from cleanformer_lite.timing.recordings import find_recording
+from cleanformer_lite.timing.sweep import Point
 from cleanformer_lite.timing.variants import build_variants
 from cleanformer_lite.viewers.controls import Controlled
 from cleanformer_lite.viewers.timing_explorer import explore_timings
@@ -85,6 +86,7 @@ class TimingPanel(Controlled):
     def _measure_rounds(self) -> None:
         shape = Shape(self.batch.value, self.length.value, self.width.value, self.heads.value)
         dtype, device = DTYPES[self.dtype.value], self.device.value
+        point = Point(shape, dtype, self.backward.value)
         x = torch.randn(shape.batch, shape.length, shape.embed_dim, device=device).to(dtype)
         variants = build_variants(
             NAMES, shape.embed_dim, shape.num_heads, device=device, dtype=dtype
@@ -94,13 +96,13 @@ class TimingPanel(Controlled):
         def watch(found: Comparison) -> bool:
             done = self.progress.value = len(found.seconds[found.baseline])
             if done % EVERY == 0:
-                self._show(found, shape)
+                self._show(found, point)
             return self._stopped.is_set()
 
         found = compare(variants, [x], backward=self.backward.value, rounds=ROUNDS, watch=watch)
-        self._show(found, shape)
+        self._show(found, point)
 
-    def _show(self, found: Comparison, shape: Shape) -> None:
+    def _show(self, found: Comparison, point: Point) -> None:
         """Draw the bars, and say the loop's ratio beside the prediction and the recording."""
         self.found = found
         drawn = io.BytesIO()
@@ -111,24 +113,22 @@ class TimingPanel(Controlled):
         self._say(
             f"The loop takes {median:.2f} times the fused module's time ({lower:.2f} to "
             f"{upper:.2f}); you said {self.guess.value:g}. Measured: {found.setting}",
-            recorded_beside(shape, self.dtype.value, self.backward.value),
+            recorded_beside(point),
         )
 
     def _say(self, *lines: str) -> None:
         self.message.value = "<br>".join(escape(line) for line in lines)
 
 
-def recorded_beside(shape: Shape, dtype: str, backward: bool) -> str:
+def recorded_beside(point: Point) -> str:
     """Say what was recorded on a GPU at these sizes, or that nothing was."""
     recording = find_recording("cuda")
     if recording is None:
         return "On a GPU: not measured, no recording yet."
-    wanted = (shape.batch, shape.length, shape.embed_dim, shape.num_heads, dtype, backward)
     ratios = [
         f"{row.variant} {row.ratio.median:.2f}"
         for row in recording.rows
-        if (row.batch, row.length, row.embed_dim, row.num_heads, row.dtype, row.backward) == wanted
-        and row.variant in NAMES
+        if row.variant in NAMES and row.stands_at(point)
     ]
     if not ratios:
         return f"On {recording.birth.device}: not measured at these sizes."

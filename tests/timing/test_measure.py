@@ -41,7 +41,10 @@ def test_on_a_cpu_nothing_is_said_of_a_gpu() -> None:
         assert fact in str(found)
 
 
-SETTING = Setting("card", "13.0", None, "2.11", "bfloat16", False, "(1,)", "forward", "2026-01-01")
+SETTING = Setting(
+    device="card", driver="13.0", tf32=False, threads=None, torch="2.11", date="2026-01-01",
+    dtype="bfloat16", shapes="(1,)", direction="forward",
+)  # fmt: skip
 
 
 def on_gpu(wall: float, device: float) -> Measurement:

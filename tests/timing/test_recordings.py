@@ -21,7 +21,10 @@ from cleanformer_lite.timing.recordings import (
 )
 from cleanformer_lite.timing.sweep import Point, Row
 
-BIRTH = Birth("a card", "cuda", "13.0", False, None, "2.11", "abc1234", "a command", "2026-01-02")
+BIRTH = Birth(
+    device="a card", driver="13.0", tf32=False, threads=None, torch="2.11", date="2026-01-02",
+    kind="cuda", commit="abc1234", command="a command",
+)  # fmt: skip
 ROW = Row(
     "fused", 1, 64, 1024, 16, "bfloat16", False, Quartiles(1e-5, 2e-5, 3e-5),
     Quartiles(1.0, 1.0, 1.0), 25, 3, "flash", 4096, 1e-6, Quartiles(5e-6, 6e-6, 7e-6), 3, None,
@@ -176,7 +179,7 @@ def test_recalled_numbers_carry_their_birth() -> None:
     text = str(recall(RECORDING, "cuda", [POINT], ["fused", "looped"]))
     assert "4.00 (3.90 to 4.12)" in text
     assert "20 us" in text
-    for fact in ("Recorded: a card, CUDA 13.0, torch 2.11, 2026-01-02, commit abc1234",):
+    for fact in ("Recorded: a card, CUDA 13.0, TF32 off, torch 2.11, 2026-01-02, commit abc1234",):
         assert fact in text
 
 

@@ -14,7 +14,10 @@ from cleanformer_lite.viewers import timing_explorer
 from cleanformer_lite.viewers.timing_explorer import explore_timings
 
 Open = Callable[..., Page]
-BIRTH = Birth("a card", "cuda", "13.0", False, None, "2.11", "abc1234", "command", "2026-01-02")
+BIRTH = Birth(
+    device="a card", driver="13.0", tf32=False, threads=None, torch="2.11", date="2026-01-02",
+    kind="cuda", commit="abc1234", command="a command",
+)  # fmt: skip
 
 
 def made_up() -> Recording:

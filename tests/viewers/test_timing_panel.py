@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cleanformer_lite.timing import Shape
+from cleanformer_lite.timing.sweep import Point
 from cleanformer_lite.viewers import explore_timings, time_here, timing_panel
 from cleanformer_lite.viewers.timing_panel import TimingPanel, recorded_beside
 from tests.viewers.test_timing_explorer import made_up
@@ -67,14 +68,15 @@ def test_without_a_kernel_the_page_shows_the_recorded_times(panel: TimingPanel) 
 def test_beside_it_stands_what_a_gpu_took_or_that_nobody_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    recorded = Point(Shape(1, 64, 96, 4), torch.bfloat16)
     monkeypatch.setattr(timing_panel, "find_recording", lambda kind: None)
-    assert recorded_beside(Shape(1, 64, 96, 4), "bfloat16", False).startswith("On a GPU: not meas")
+    assert recorded_beside(recorded).startswith("On a GPU: not meas")
     monkeypatch.setattr(timing_panel, "find_recording", lambda kind: made_up())
-    assert recorded_beside(Shape(1, 64, 96, 4), "bfloat16", False) == (
-        "Times fused, recorded on a card, CUDA 13.0, torch 2.11, 2026-01-02, commit abc1234: "
-        "fused 1.00, looped 4.25."
+    assert recorded_beside(recorded) == (
+        "Times fused, recorded on a card, CUDA 13.0, TF32 off, torch 2.11, 2026-01-02, "
+        "commit abc1234: fused 1.00, looped 4.25."
     )
-    assert recorded_beside(Shape(1, 65, 91, 7), "float32", True) == (
+    assert recorded_beside(Point(Shape(1, 65, 91, 7), backward=True)) == (
         "On a card: not measured at these sizes."
     )
 

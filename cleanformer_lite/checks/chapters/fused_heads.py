@@ -3,9 +3,10 @@
 import torch
 from torch import Generator
 
-from cleanformer_lite.checks.chapters.fused_heads_blocks import BLOCKED, MERGE
-from cleanformer_lite.checks.chapters.fused_heads_forward import (
-    FORWARD,
+from cleanformer_lite.checks.chapters.fused_heads_blocked import BLOCKED
+from cleanformer_lite.checks.chapters.fused_heads_forward import FORWARD
+from cleanformer_lite.checks.chapters.fused_heads_merge import MERGE
+from cleanformer_lite.checks.chapters.fused_heads_thirds import (
     INTERLEAVED,
     thirds,
     without_transpose,

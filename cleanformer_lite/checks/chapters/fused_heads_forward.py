@@ -8,46 +8,15 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.chapters import plain
+from cleanformer_lite.checks.chapters.fused_heads_thirds import (
+    INTERLEAVED,
+    Heads,
+    thirds,
+    without_transpose,
+)
 from cleanformer_lite.checks.exercise import Exercise
 from cleanformer_lite.checks.functions import Arguments, Case, FunctionProbe
 from cleanformer_lite.checks.probes import draw
-
-Heads = Callable[[Tensor, int], tuple[Tensor, ...]]
-
-
-def thirds(projected: Tensor, num_heads: int) -> tuple[Tensor, ...]:
-    """Slice head after head out of each third."""
-    embed_dim = projected.shape[-1] // 3
-    width = embed_dim // num_heads
-    starts = [[part * embed_dim + head * width for head in range(num_heads)] for part in range(3)]
-    return tuple(
-        torch.stack([projected[..., first : first + width] for first in firsts], dim=1)
-        for firsts in starts
-    )
-
-
-def cut(shape: str, order: tuple[int, ...]) -> Heads:
-    """SPECIMEN: the last axis cut in another order; `shape` names its parts, 3, H and D."""
-
-    def split(projected: Tensor, num_heads: int) -> tuple[Tensor, ...]:
-        width = projected.shape[-1] // 3 // num_heads
-        sizes = [{"3": 3, "H": num_heads, "D": width}[letter] for letter in shape]
-        return projected.view(*projected.shape[:2], *sizes).permute(order).unbind(0)
-
-    return split
-
-
-def without_transpose(projected: Tensor, num_heads: int) -> tuple[Tensor, ...]:
-    """SPECIMEN: right thirds, each viewed straight as heads."""
-    batch, length, _ = projected.shape
-    return tuple(part.reshape(batch, num_heads, length, -1) for part in projected.chunk(3, dim=-1))
-
-
-INTERLEAVED = (
-    cut("H3D", (3, 0, 2, 1, 4)),
-    cut("HD3", (4, 0, 2, 1, 3)),
-    cut("DH3", (4, 0, 3, 1, 2)),
-)
 
 
 def forward(
@@ -73,7 +42,8 @@ def forward(
 def changed(
     heads: Heads = thirds, *, mask: Callable[[Tensor], Tensor] = lambda mask: mask,
     causal_with_mask: bool = True, low: float = -1e9, zero: bool = True, merge: bool = True,
-    always_drops: bool = False, scale: float = 1.0, turned: bool = False, added: bool = False,
+    always_drops: bool = False, by_embed_dim: bool = False, turned: bool = False,
+    added: bool = False,
 ) -> Callable[..., Tensor]:  # fmt: skip
     """SPECIMEN: the right forward pass by PyTorch's operators, with one setting changed."""
 
@@ -88,7 +58,7 @@ def changed(
             allowed = allowed.tril()
         if attn_mask is not None:
             allowed = allowed & mask(attn_mask)
-        factor = query.shape[-1] ** -0.5 if scale == 1.0 else x.shape[-1] ** -0.5
+        factor = (x if by_embed_dim else query).shape[-1] ** -0.5
         scores = query @ key.transpose(-2, -1) * factor
         blocked = torch.zeros(allowed.shape).masked_fill(~allowed, low)
         scores = scores + blocked if added else scores.masked_fill(~allowed, low)
@@ -192,7 +162,7 @@ FORWARD = Exercise(
             "merge_without_transpose": (changed(merge=False),),
             "causal_mask_shifted": (changed(causal_with_mask=False),),
             "mask_inverted": (changed(mask=lambda mask: ~mask),),
-            "scaled_by_embed_dim": (changed(scale=0.0),),
+            "scaled_by_embed_dim": (changed(by_embed_dim=True),),
             "linear_transposed": (changed(turned=True),),
             "nan_rows": (
                 changed(low=-torch.inf, zero=False),

@@ -120,7 +120,7 @@ class Unmixed(nn.Module):
     def __init__(self, embed_dim: int, num_heads: int) -> None:
         super().__init__()
         self.inner = SlicedMultiHeadAttention(embed_dim, num_heads, bias=False)
-        self.inner.out_proj = nn.Identity()  # type: ignore[assignment]
+        self.inner.register_module("out_proj", nn.Identity())
 
     def forward(self, x: Tensor) -> Any:
         return self.inner(x, need_weights=True)

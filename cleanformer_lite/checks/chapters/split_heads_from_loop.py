@@ -46,10 +46,10 @@ def compared(answer: Callable[[nn.Module, nn.Module], object]) -> Callable[..., 
 
 
 @torch.no_grad()
-def value_from_key(looped: nn.Module, split: nn.Module) -> None:
+def value_from_key(looped: nn.Module, split: SplitMultiHeadAttention) -> None:
     """SPECIMEN, wrong on purpose: the values get the weights of the keys."""
     copy_weights(looped, split)
-    split.v_proj.load_state_dict(split.k_proj.state_dict())  # type: ignore[union-attr]
+    split.v_proj.load_state_dict(split.k_proj.state_dict())
 
 
 FROM_LOOP = Exercise(
