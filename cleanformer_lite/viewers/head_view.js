@@ -62,7 +62,7 @@
   });
   tell();
 
-  const queries = svg.querySelector("#left");
+  const queries = svg.querySelector(".left");
   const words = [...queries.querySelectorAll("text")].map((text) => text.parentNode);
   const named = { ...keys, role: "group", "aria-label": "queries: follow one with the arrow keys" };
   Object.entries(named).forEach(([key, value]) => queries.setAttribute(key, value));

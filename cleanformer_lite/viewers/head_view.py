@@ -101,7 +101,21 @@ def bertviz_script(weights: Tensor, queries: list[str], keys: list[str] | None) 
     data, end = json.JSONDecoder().raw_decode(script, start)
     # A word may look like markup: without "<" nothing in the data can close the script.
     safe = json.dumps(data, separators=(",", ":")).replace("<", r"\u003c")
-    return script[:start] + safe + ";" + script[script.index("\n", end) :]
+    return script[:start] + safe + ";" + named_by_class(script[script.index("\n", end) :])
+
+
+def named_by_class(script: str) -> str:
+    """Let bertviz name its parts by class: ids would stand twice on a page with two views."""
+    for by_id, by_class in (
+        ('.attr("id", isLeft', '.attr("class", isLeft'),
+        ('.attr("id", "attention")', '.attr("class", "attention")'),
+        ('"#attention"', '".attention"'),
+        ('svg.select("#" + id)', 'svg.select("." + id)'),
+    ):
+        if by_id not in script:
+            raise RuntimeError("bertviz writes its script in another way than 1.4 does")
+        script = script.replace(by_id, by_class)
+    return script
 
 
 def whole_script(name: str, drawing: str) -> str:

@@ -67,7 +67,7 @@ def test_the_keyboard_does_what_the_mouse_does(view: Any) -> None:
 
 
 def test_arrow_keys_follow_one_word(view: Any) -> None:
-    words = view.locator("#left")
+    words = view.locator(".left")
     words.focus()
     view.page.keyboard.press("ArrowDown")
     view.page.keyboard.press("ArrowDown")
