@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.attention_stage import stage
     from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
@@ -29,6 +30,7 @@ __all__ = [
     "nudge_input",
     "show_source",
     "show_xray",
+    "stage",
     "time_here",
     "trace_index",
     "with_module",
@@ -45,6 +47,7 @@ MODULES = {
     "nudge_input": "what_heads_see",
     "show_source": "source",
     "show_xray": "module_xray",
+    "stage": "attention_stage",
     "time_here": "timing_panel",
     "trace_index": "index_tracer",
     "with_module": "controls",
