@@ -1,6 +1,7 @@
 """Sphinx extension: predictions that wait for the reader, what they keep closed, and quizzes.
 
-What it writes reads without JavaScript, as boxes that open; `book/_static/predict.js` makes it wait.
+What it writes reads without JavaScript, as boxes that open; `book/_static/predict.js` makes them
+wait.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from sphinx.writers.html5 import HTML5Translator
 LOGGER = logging.getLogger(__name__)
 
 
-class Tag(nodes.General, nodes.Element):
+class Tag(nodes.General, nodes.Element):  # type: ignore[misc]
     """One HTML element: `tag` and its attributes, in `shown`."""
 
 
@@ -83,7 +84,7 @@ class Ask(SphinxDirective):
         """Parse lines of the page's Markdown that start at line `at` of the content."""
         parent = nodes.Element()
         self.state.nested_parse(StringList(lines, "page"), self.content_offset + at, parent)
-        return parent.children
+        return list(parent.children)
 
     def label(self, choice: Choice) -> list[nodes.Node]:
         """Parse a choice's own line."""
@@ -187,9 +188,7 @@ class Reveal(SphinxDirective):
 def close(name: str, title: str, *children: nodes.Node, classes: str = "") -> Tag:
     """Write a box that opens once the prediction `name` was made; `title` names what is in it."""
     summary = make("summary", nodes.Text(title))
-    return make(
-        "details", summary, *children, classes=f"waits {classes}", data_waits_for=name
-    )
+    return make("details", summary, *children, classes=f"waits {classes}", data_waits_for=name)
 
 
 def is_waiting_cell(node: nodes.Node) -> bool:
@@ -203,12 +202,17 @@ def is_prediction(node: nodes.Node) -> bool:
     return isinstance(node, Tag) and "predict" in node["classes"]
 
 
+def outputs_of(cell: nodes.container) -> list[nodes.Element]:
+    """Return what holds a cell's output, if it has any."""
+    return [part for part in cell.children if part.get("nb_element") == "cell_code_output"]
+
+
 def close_cell(cell: nodes.container, name: str) -> None:
     """Close a cell's output, or with the tag `waits-all` its code too."""
     if "tag_waits-all" in cell["classes"]:
         cell.replace_self(close(name, "Code and output", cell.deepcopy(), classes="output"))
         return
-    for output in [n for n in cell.children if n.get("nb_element") == "cell_code_output"]:
+    for output in outputs_of(cell):
         cell.replace(output, close(name, "Output", output.deepcopy(), classes="output"))
 
 
@@ -232,7 +236,8 @@ def let_cells_wait(app: Sphinx, document: nodes.document) -> None:
             if not name:
                 LOGGER.warning("a cell waits, but no prediction stands above it", location=node)
                 continue
-            printed[name] += node.astext() + "\n"
+            for output in outputs_of(node):
+                printed[name] += output.astext() + "\n"
             close_cell(node, name)
         elif "reveal" in node["classes"] and node["shown"]["data-waits-for"] not in asked:
             waits_for = node["shown"]["data-waits-for"]

@@ -1,4 +1,4 @@
-"""Read what `{predict}` and `{quiz}` hold: a question, its choices or its slider, and the reasons."""
+"""Read what `{predict}` and `{quiz}` hold: a question, its choices or its slider, the reasons."""
 
 import re
 from dataclasses import dataclass, field
@@ -112,7 +112,7 @@ def find_number(label: str, printed: str) -> float:
 
     Raises: ValueError if there is no such label, or no number behind it.
     """
-    before, found, behind = printed.partition(label)
+    _, found, behind = printed.partition(label)
     number = NUMBER.search(behind.split("\n")[0]) if found else None
     if number is None:
         raise ValueError(f"no number stands behind {label!r} in what the waiting cells print")
@@ -120,7 +120,7 @@ def find_number(label: str, printed: str) -> float:
 
 
 def nearest(choices: list[Choice], value: float) -> int:
-    """Return which choice's number is nearest to `value`, by their ratio where both are positive."""
+    """Return which choice's number is nearest to `value`: by the ratio if both are positive."""
     numbers = [find_number("", choice.label) for choice in choices]
 
     def distance(number: float) -> float:

@@ -77,7 +77,7 @@
   };
   const mark = (button, right) => {
     button.dataset.state = right ? "right" : "wrong";
-    button.querySelector(".mark").textContent = right ? "✓" : "✗";
+    button.querySelector(".tick").textContent = right ? "✓" : "✗";
   };
   const showPrediction = (box) => {
     const done = answered(box);
@@ -92,7 +92,7 @@
     choices(box).forEach((button, at) => {
       button.setAttribute("aria-pressed", String(done && kept.said[nameOf(box)] === at));
       if (done) button.setAttribute("aria-disabled", "true");
-      button.querySelector(".mark").textContent = "";
+      button.querySelector(".tick").textContent = "";
       delete button.dataset.state;
       if (done && at === Number(box.dataset.right)) mark(button, true);
       else if (done && at === kept.said[nameOf(box)]) mark(button, false);
@@ -115,7 +115,7 @@
   const asChoice = (item, onclick) => {
     const source = item.querySelector("summary, p");
     const text = make("span", { className: "label" }, ...source.childNodes);
-    const button = make("button", { type: "button", className: "choice", onclick }, make("span", { className: "mark" }), text);
+    const button = make("button", { type: "button", className: "choice", onclick }, make("span", { className: "tick" }), text);
     button.firstChild.setAttribute("aria-hidden", "true");
     button.setAttribute("aria-pressed", "false");
     return button;
