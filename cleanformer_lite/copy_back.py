@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cleanformer_lite.threads import one_thread
+
 LETTERS = "abcdefgh"
 
 
@@ -68,6 +70,7 @@ class CopyBackModel(nn.Module):
         return logits.view(*letters.shape, -1, len(LETTERS))
 
 
+@one_thread()
 def train_copy_back(
     attention: Callable[[], nn.Module],
     embed_dim: int,
@@ -100,6 +103,7 @@ def train_copy_back(
     return model, losses
 
 
+@one_thread()
 @torch.no_grad()
 def copy_back_accuracy(model: CopyBackModel, offsets: tuple[int, ...], seed: int = 1) -> float:
     """Return the share of letters, 0 to 1, that a model gets right where it must look back."""
