@@ -112,8 +112,8 @@ def find_number(label: str, printed: str) -> float:
 
     Raises: ValueError if there is no such label, or no number behind it.
     """
-    _, found, behind = printed.partition(label)
-    number = NUMBER.search(behind.split("\n")[0]) if found else None
+    line = re.search(re.escape(label) + ".*", printed)
+    number = NUMBER.search(line[0][len(label) :]) if line else None
     if number is None:
         raise ValueError(f"no number stands behind {label!r} in what the waiting cells print")
     return float(number[0].replace(",", ""))
