@@ -128,6 +128,7 @@ def test_code_keeps_its_tags_and_has_no_output(folder: Path) -> None:
         ),
         ("{doc}`so <02_other>`", "[so](02_other.ipynb)"),
         ("{math}`x^2` and $y$", "$x^2$ and $y$"),
+        ("a {q}`query` meets a {k}`key`", "a **query** meets a **key**"),
         ('`f"{error}"` and `[](x.md)`', '`f"{error}"` and `[](x.md)`'),
         ("[out](https://a.example/b.md)", "[out](https://a.example/b.md)"),
         ("% a comment\n(here)=\n## Heading", "## Heading"),
