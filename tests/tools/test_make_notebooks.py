@@ -152,6 +152,7 @@ def test_what_waits_for_a_prediction_is_folded(folder: Path) -> None:
         ),
         ("{doc}`so <02_other>`", "[so](02_other.ipynb)"),
         ("{math}`x^2` and $y$", "$x^2$ and $y$"),
+        ("a {q}`query` meets a {k}`key`", "a **query** meets a **key**"),
         ('`f"{error}"` and `[](x.md)`', '`f"{error}"` and `[](x.md)`'),
         ("[out](https://a.example/b.md)", "[out](https://a.example/b.md)"),
         ("% a comment\n(here)=\n## Heading", "## Heading"),
