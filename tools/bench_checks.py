@@ -32,7 +32,7 @@ from cleanformer_lite.checks import EXERCISES, Exercise  # noqa: E402
 from cleanformer_lite.checks.functions import FunctionProbe  # noqa: E402
 from cleanformer_lite.checks.matrix import specimen_classes  # noqa: E402
 from cleanformer_lite.checks.module_probe import ModuleProbe  # noqa: E402
-from cleanformer_lite.timing.setting import name_device  # noqa: E402
+from cleanformer_lite.timing.units import name_device  # noqa: E402
 
 RIGHT = "right"
 COLUMNS = ("first", "warm", "cpu", "own")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.layer_facts import xray
     from cleanformer_lite.viewers.module_xray import show_xray
+    from cleanformer_lite.viewers.picture import picture
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
@@ -28,6 +29,7 @@ __all__ = [
     "head_view",
     "heatmap",
     "nudge_input",
+    "picture",
     "show_source",
     "show_xray",
     "stage",
@@ -45,6 +47,7 @@ MODULES = {
     "head_view": "head_view",
     "heatmap": "heatmap",
     "nudge_input": "what_heads_see",
+    "picture": "picture",
     "show_source": "source",
     "show_xray": "module_xray",
     "stage": "attention_stage",
