@@ -32,7 +32,7 @@ from cleanformer_lite import check  # noqa: E402
 from cleanformer_lite.checks import EXERCISES, Exercise  # noqa: E402
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe  # noqa: E402
 from cleanformer_lite.checks.engine.module_probe import ModuleProbe  # noqa: E402
-from cleanformer_lite.timing.setting import name_device  # noqa: E402
+from cleanformer_lite.timing.units import name_device  # noqa: E402
 
 RIGHT = "right"
 COLUMNS = ("first", "warm", "cpu", "own")

@@ -1,14 +1,54 @@
-"""What a number was measured on: without it a time means nothing."""
+"""How numbers are written and where they come from: units, quartiles, and a machine's name."""
 
 import datetime
 import platform
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Quartiles(NamedTuple):
+    """Lower quartile, median and upper quartile of several times, in seconds."""
+
+    lower: float
+    median: float
+    upper: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> "Quartiles":
+        """Take the quartiles; a single sample is its own."""
+        if len(samples) == 1:
+            return cls(samples[0], samples[0], samples[0])
+        return cls(*statistics.quantiles(samples))
+
+    def __str__(self) -> str:
+        return f"{in_time(self.median)} ({in_time(self.lower)} to {in_time(self.upper)})"
+
+
+def in_time(seconds: float) -> str:
+    """Write a time with three digits and the unit that suits it."""
+    unit, name = next(
+        (pair for pair in ((1.0, "s"), (1e-3, "ms")) if seconds >= pair[0]), (1e-6, "us")
+    )
+    return f"{seconds / unit:.3g} {name}"
+
+
+def in_bytes(size: float) -> str:
+    """Write a size with three digits, in KiB, MiB or GiB."""
+    unit, name = next(
+        (pair for pair in ((2**30, "GiB"), (2**20, "MiB")) if size >= pair[0]), (2**10, "KiB")
+    )
+    return f"{size / unit:.3g} {name}"
+
+
+def name_dtype(dtype: torch.dtype) -> str:
+    """Name a dtype without the word torch."""
+    return str(dtype).removeprefix("torch.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +63,9 @@ class Machine:
     date: str
 
     def __str__(self) -> str:
-        on = self.device if self.threads is None else f"{self.threads} thread of {self.device}"
+        plural = "" if self.threads == 1 else "s"
+        on = self.device if self.threads is None else f"{self.threads} thread{plural} of "
+        on += "" if self.threads is None else self.device
         driver = "" if self.driver is None else f", CUDA {self.driver}"
         tf32 = "" if self.tf32 is None else f", TF32 {'on' if self.tf32 else 'off'}"
         return f"{on}{driver}{tf32}, torch {self.torch}, {self.date}"
@@ -31,7 +73,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(Machine):
-    """The birth certificate of a measurement: the machine, and what was called on it."""
+    """What was measured, and on which machine: without it a time means nothing."""
 
     dtype: str
     shapes: str
@@ -65,22 +107,24 @@ def describe_setting(
 
 
 def this_machine(device: torch.device) -> Machine:
-    """Say where and when the program runs; on a CPU everything is timed with one thread."""
+    """Say where and when the program runs, and in how many CPU threads torch computes now."""
     on_gpu = device.type == "cuda"
     return Machine(
         device=name_device(device),
         driver=torch.version.cuda if on_gpu else None,
         tf32=torch.backends.cuda.matmul.allow_tf32 if on_gpu else None,
-        threads=None if on_gpu else 1,
+        threads=None if on_gpu else torch.get_num_threads(),
         torch=torch.__version__,
         date=datetime.date.today().isoformat(),
     )
 
 
 def name_device(device: torch.device) -> str:
-    """Name the graphics card or the processor."""
+    """Name the processor or the graphics card; where there are several cards, which one it is."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        name, count = torch.cuda.get_device_name(device), torch.cuda.device_count()
+        used = torch.cuda.current_device() if device.index is None else device.index
+        return name if count == 1 else f"{name} (cuda:{used} of {count})"
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
     except OSError:
@@ -88,8 +132,3 @@ def name_device(device: torch.device) -> str:
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     known = models and models[0].lower() not in {"", "unknown"}
     return f"{models[0]} CPU" if known else f"{platform.machine()} CPU"
-
-
-def name_dtype(dtype: torch.dtype) -> str:
-    """Name a dtype without the word torch."""
-    return str(dtype).removeprefix("torch.")

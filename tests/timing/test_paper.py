@@ -4,8 +4,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cleanformer_lite import LoopedMultiHeadAttention, SplitMultiHeadAttention
 from cleanformer_lite.timing import (
+    VARIANTS,
     Rates,
     Shape,
+    build_variants,
     count_bytes,
     count_flops,
     fit_line,
@@ -13,6 +15,7 @@ from cleanformer_lite.timing import (
     measure_rates,
     predict_seconds,
 )
+from cleanformer_lite.timing.variants import Variant
 
 SHAPE = Shape(batch=2, length=7, embed_dim=15, num_heads=3)
 
@@ -27,6 +30,26 @@ def test_flops_are_those_that_torch_counts(kind: type[torch.nn.Module], backward
         if backward:
             output.sum().backward()
     assert count_flops(SHAPE, backward=backward) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", [n for n, v in VARIANTS.items() if v.same_function])
+def test_the_table_counts_the_weights_that_a_variant_has(name: str) -> None:
+    module = build_variants([name], 15, 3)[name]
+    matrices = [p.numel() for p in module.parameters() if p.dim() == 2]
+    assert VARIANTS[name].weights(SHAPE) == sum(matrices)
+
+
+def test_paper_reads_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two heads share keys and values, say: 15 x 15 for query and output, 15 x 5 for the others.
+    fewer = Variant(SplitMultiHeadAttention, weights=lambda shape: 2 * 225 + 2 * 75)
+    monkeypatch.setitem(VARIANTS, "grouped", fewer)
+    saved = 2 * 225 - 2 * 75
+    usual = count_flops(SHAPE) - count_flops(SHAPE, variant="grouped")
+    assert usual == 2 * 2 * 7 * saved
+    assert count_bytes(SHAPE, 4) - count_bytes(SHAPE, 4, variant="grouped") == 4 * saved
+    assert count_flops(SHAPE, variant="grouped, compiled") == count_flops(SHAPE, variant="grouped")
+    with pytest.raises(ValueError, match=r"wanted variants out of .*, got 'wide'"):
+        count_flops(SHAPE, variant="wide")
 
 
 def test_bytes_are_input_weights_and_output_once() -> None:
