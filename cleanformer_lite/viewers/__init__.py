@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.attention_stage import stage
     from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
@@ -31,6 +32,7 @@ __all__ = [
     "picture",
     "show_source",
     "show_xray",
+    "stage",
     "time_here",
     "trace_index",
     "with_module",
@@ -48,6 +50,7 @@ MODULES = {
     "picture": "picture",
     "show_source": "source",
     "show_xray": "module_xray",
+    "stage": "attention_stage",
     "time_here": "timing_panel",
     "trace_index": "index_tracer",
     "with_module": "controls",
