@@ -32,7 +32,6 @@ class Mistake:
     needs: str = ""
     may_differ: tuple[str, ...] = ()
     not_in: tuple[str, ...] = ()
-    by_values: bool = True
     tells: Callable[[Any, tuple[str, ...]], bool] | None = None
     explains: frozenset[str] | None = None
     classes: list[type] = field(default_factory=list)
@@ -40,8 +39,11 @@ class Mistake:
 
     @property
     def in_modules(self) -> bool:
-        """Whether a module can show it: its classes are modules, or replace steps of attention."""
-        return any(hasattr(kind, "forward") or hasattr(kind, "mix") for kind in self.classes)
+        """Whether a module can show it: by its values, or by what `tells` looks at."""
+        steps = any(hasattr(kind, "mix") for kind in self.classes)
+        by_values = any(getattr(kind, "shows_in_values", False) for kind in self.classes)
+        modules = any(hasattr(kind, "forward") for kind in self.classes)
+        return modules or by_values or (steps and self.tells is not None)
 
     def add(self, kind: type) -> None:
         """Take a class in as a variant, with the forms that it lists."""

@@ -19,7 +19,10 @@ LOOPED = EXERCISES["looped_heads.module"]
 REPAIR = EXERCISES["registration_bug.repair"]
 SEED = 5
 # A loop's exercise has neither `is_causal` nor dropout.
-NOT_LOOPED = ("causal_mask_shifted", "dropout_in_eval")
+NOT_LOOPED = (
+    *("causal_mask_shifted", "masks_joined_by_or"),
+    *("dropout_in_eval", "dropout_unused", "dropout_elsewhere"),
+)
 # Seen in an output alone, without masks.
 IN_OUTPUT = (
     "built_in_forward",
@@ -37,6 +40,10 @@ IN_OUTPUT = (
     "einsum_axes_swapped",
     "softmax_over_queries",
     "scaled_by_embed_dim",
+    "scale_without_root",
+    "softmax_over_heads",
+    "gradient_lost",
+    "nonlinear_projection",
     "scale_inverted",
     "scale_missing",
 )

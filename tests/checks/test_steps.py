@@ -49,7 +49,17 @@ def test_a_mistake_gives_what_it_gives_alone(comparison: Comparison, name: str) 
 
 def test_a_mistake_changes_nothing_but_known_steps() -> None:
     """Comparisons share what steps make: a change elsewhere would go unseen."""
-    steps = {*TO_OUTPUT, *OF_MASKS, "fill", "uses_out", "is_tied", "forms"}
+    steps = {
+        *TO_OUTPUT,
+        *OF_MASKS,
+        "fill",
+        "uses_out",
+        "is_tied",
+        "shows_in_values",
+        "not_in",
+        "forms",
+        "low",
+    }
     for known in MISTAKES.values():
         for variant in steps_of(known):
             for kind in variant.__mro__[: variant.__mro__.index(Attention)]:
