@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.heatmap import heatmap
     from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.layer_facts import xray
+    from cleanformer_lite.viewers.live_translator import live_translator, shipped_translators
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
@@ -26,7 +27,9 @@ __all__ = [
     "guess_the_broken",
     "head_view",
     "heatmap",
+    "live_translator",
     "nudge_input",
+    "shipped_translators",
     "show_source",
     "show_xray",
     "time_here",
@@ -42,7 +45,9 @@ MODULES = {
     "guess_the_broken": "trained_anyway",
     "head_view": "head_view",
     "heatmap": "heatmap",
+    "live_translator": "live_translator",
     "nudge_input": "what_heads_see",
+    "shipped_translators": "live_translator",
     "show_source": "source",
     "show_xray": "module_xray",
     "time_here": "timing_panel",

@@ -75,7 +75,7 @@ class Viewer(anywidget.AnyWidget):
         return PAGE.format(
             name=hashlib.sha256(content.encode()).hexdigest()[:12],
             title=escape(self.title),
-            style=STYLE,
+            style=self._css,
             static=self.static(),
             # A word may look like markup: without "<" nothing in the data can close the script.
             state=state.replace("<", "\\u003c"),
