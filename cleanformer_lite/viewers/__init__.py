@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.attention_stage import stage
     from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.layer_facts import xray
     from cleanformer_lite.viewers.live_translator import live_translator, shipped_translators
     from cleanformer_lite.viewers.module_xray import show_xray
+    from cleanformer_lite.viewers.picture import picture
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
@@ -29,9 +31,11 @@ __all__ = [
     "heatmap",
     "live_translator",
     "nudge_input",
+    "picture",
     "shipped_translators",
     "show_source",
     "show_xray",
+    "stage",
     "time_here",
     "trace_index",
     "with_module",
@@ -47,9 +51,11 @@ MODULES = {
     "heatmap": "heatmap",
     "live_translator": "live_translator",
     "nudge_input": "what_heads_see",
+    "picture": "picture",
     "shipped_translators": "live_translator",
     "show_source": "source",
     "show_xray": "module_xray",
+    "stage": "attention_stage",
     "time_here": "timing_panel",
     "trace_index": "index_tracer",
     "with_module": "controls",

@@ -41,9 +41,18 @@ if (root) {{
 
 
 def script_of(*names: str) -> str:
-    """Join JavaScript files to one ES module, with what all viewers share in front."""
-    parts = [(HERE / f"{name}.js").read_text(encoding="utf8") for name in ("shared", *names)]
-    return "\n".join(parts)
+    """Join JavaScript files to one ES module, with what all viewers share in front.
+
+    Indents and comments stay behind: a page carries the script once for each viewer.
+    """
+    texts = [(HERE / f"{name}.js").read_text(encoding="utf8") for name in ("shared", *names)]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def style_of(name: str) -> str:
+    """Return the style sheet that all viewers share, and after it one viewer's own."""
+    return STYLE + (HERE / f"{name}.css").read_text(encoding="utf8")
 
 
 class Viewer(anywidget.AnyWidget):
