@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from cleanformer_lite import SplitMultiHeadAttention, viewers
 from cleanformer_lite.viewers.mount import Viewer
+from tests.axe import violations
 
 Open = Callable[..., Page]
+# A viewer is only a part of a page.
+OF_A_WHOLE_PAGE = ("page-has-heading-one", "landmark-one-main", "region")
 
 
 def explorer() -> Any:
@@ -87,15 +89,7 @@ def test_it_is_readable_to_everyone(
     page = open_page(make(), theme=f'data-theme="{theme}"', color_scheme=system)
     ground = page.locator(".viewer").evaluate("e => getComputedStyle(e).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (theme == "light")
-    found: Any = Axe().run(page, options={"resultTypes": ["violations"]})
-    rules = [
-        f"{rule['id']}: {node['html'][:150]}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-        # Rules of a whole page: a viewer is only a part of one.
-        if rule["id"] not in ("page-has-heading-one", "landmark-one-main", "region")
-    ]
-    assert rules == []
+    assert violations(page, leave_out=OF_A_WHOLE_PAGE) == []
 
 
 @each
