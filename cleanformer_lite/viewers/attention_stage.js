@@ -221,15 +221,14 @@ export default {
         one.classList.toggle("gone", !here);
       }
     };
-    // The camera shows all of a step, as large as it fits; the board keeps its height over the steps.
+    // The camera shows all of a step, as large as it fits. The board keeps its height over the steps,
+    // so that nothing below jumps; on a phone only while it plays.
     const aim = () => {
       const width = board.clientWidth,
         most = narrow() ? 560 : 400;
       const zoom = ({ width: w }) => Math.min(1.35, width / w);
-      const height = Math.min(
-        most,
-        Math.max(...steps.map((step) => layout(step, state, all, narrow(), shown)).map((one) => one.height * zoom(one))),
-      );
+      const boards = narrow() && !timer ? [plan] : steps.map((step) => layout(step, state, all, narrow(), shown));
+      const height = Math.min(most, Math.max(...boards.map((one) => one.height * zoom(one))));
       const scale = Math.max(Math.min(zoom(plan), height / plan.height), narrow() ? 0.7 : 0.6);
       board.style.height = `${height}px`;
       const spare = Math.max(0, (width - plan.width * scale) / 2);
@@ -420,8 +419,7 @@ export default {
       picker,
       says,
       edit,
-      state.weights.o ? choice("Heads", MODES, model, "mode") : "",
-      switches,
+      make("div", { class: "viewer-row below" }, state.weights.o ? choice("Heads", MODES, model, "mode") : null, switches),
     );
     draw();
     let width = board.clientWidth;
