@@ -7,12 +7,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.attention_stage import stage
     from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
     from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.layer_facts import xray
+    from cleanformer_lite.viewers.live_translator import live_translator, shipped_translators
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.picture import picture
     from cleanformer_lite.viewers.source import show_source
@@ -27,10 +29,13 @@ __all__ = [
     "guess_the_broken",
     "head_view",
     "heatmap",
+    "live_translator",
     "nudge_input",
     "picture",
+    "shipped_translators",
     "show_source",
     "show_xray",
+    "stage",
     "time_here",
     "trace_index",
     "with_module",
@@ -44,10 +49,13 @@ MODULES = {
     "guess_the_broken": "trained_anyway",
     "head_view": "head_view",
     "heatmap": "heatmap",
+    "live_translator": "live_translator",
     "nudge_input": "what_heads_see",
     "picture": "picture",
+    "shipped_translators": "live_translator",
     "show_source": "source",
     "show_xray": "module_xray",
+    "stage": "attention_stage",
     "time_here": "timing_panel",
     "trace_index": "index_tracer",
     "with_module": "controls",
