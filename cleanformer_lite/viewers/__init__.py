@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
     from cleanformer_lite.viewers.trained_anyway import guess_the_broken
-    from cleanformer_lite.viewers.what_heads_see import nudge_input
 
 __all__ = [
     "explore_heads",
@@ -28,7 +27,6 @@ __all__ = [
     "guess_the_broken",
     "head_view",
     "heatmap",
-    "nudge_input",
     "picture",
     "show_source",
     "show_xray",
@@ -46,7 +44,6 @@ MODULES = {
     "guess_the_broken": "trained_anyway",
     "head_view": "head_view",
     "heatmap": "heatmap",
-    "nudge_input": "what_heads_see",
     "picture": "picture",
     "show_source": "source",
     "show_xray": "module_xray",
