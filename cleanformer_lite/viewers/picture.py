@@ -7,9 +7,9 @@ from typing import Any
 
 # What a figure may be drawn in; each becomes a custom property, which a page may set.
 COLOURS = {
-    "query": "#b3541e",
-    "key": "#1f6fb2",
-    "value": "#2e7d32",
+    "query": "#0b62a8",
+    "key": "#a84b00",
+    "value": "#0b7355",
     "muted": "#767676",
 }
 SMALLEST = 12  # points of 480 pixels' width: about 12 pixels on a phone

@@ -35,13 +35,14 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "attention_stage": lambda: viewers.stage(step="qkv"),
     "attention_stage, one head": lambda: viewers.stage(num_heads=1, step="softmax"),
     "index_tracer": viewers.trace_index,
+    "live_translator": viewers.shipped_translators,
     "head_explorer": explorer,
     "head_explorer, two groups": explorer_of_two,
     "module_xray": module_xray,
     "trained_anyway": viewers.guess_the_broken,
     "timing_explorer": viewers.explore_timings,
 }
-MOST_BYTES = {"AttentionStage": 35_000}
+MOST_BYTES = {"AttentionStage": 35_000, "LiveTranslator": 34_000}
 each = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
 
