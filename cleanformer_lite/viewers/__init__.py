@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.heatmap import heatmap
     from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.layer_facts import xray
+    from cleanformer_lite.viewers.live_translator import live_translator, shipped_translators
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.picture import picture
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
     from cleanformer_lite.viewers.trained_anyway import guess_the_broken
-    from cleanformer_lite.viewers.what_heads_see import nudge_input
 
 __all__ = [
     "explore_heads",
@@ -28,8 +28,9 @@ __all__ = [
     "guess_the_broken",
     "head_view",
     "heatmap",
-    "nudge_input",
+    "live_translator",
     "picture",
+    "shipped_translators",
     "show_source",
     "show_xray",
     "stage",
@@ -46,8 +47,9 @@ MODULES = {
     "guess_the_broken": "trained_anyway",
     "head_view": "head_view",
     "heatmap": "heatmap",
-    "nudge_input": "what_heads_see",
+    "live_translator": "live_translator",
     "picture": "picture",
+    "shipped_translators": "live_translator",
     "show_source": "source",
     "show_xray": "module_xray",
     "stage": "attention_stage",
