@@ -35,15 +35,15 @@ def rounded(model: Model) -> Model:
     return made
 
 
-def as_letters(model: nn.Module) -> dict[str, Any]:
+def as_letters(model: nn.Module) -> tuple[list[Any], str]:
     """Write all weights as one string, a letter for each, and beside it how to read that.
 
-    `tensors` lists name, shape and step in the order of the string. The letters are those of
-    base64: the letter at position 31 of its alphabet is 0, the one after it is 1.
+    Name, shape and step of each tensor are listed in the order of the string. The letters are those
+    of base64: the letter at position 31 of its alphabet is 0, the one after it is 1.
     """
     tensors, letters = [], []
     for name, tensor in model.state_dict().items():
         whole, step = round_tensor(tensor)
         tensors.append([name, list(tensor.shape), step])
         letters.append("".join(LETTERS[number + MOST] for number in whole.flatten().tolist()))
-    return {"tensors": tensors, "letters": "".join(letters)}
+    return tensors, "".join(letters)

@@ -4,7 +4,7 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+
 const [START, END, MOST_PIECES] = [1, 2, 16];
 
 // One letter a weight: a whole number from -31 to 31, times the tensor's step.
-const unpack = ({ tensors, letters }) => {
+const unpack = (tensors, letters) => {
   const number = Object.fromEntries([...LETTERS].map((letter, i) => [letter, i - 31]));
   const weights = {};
   let at = 0;

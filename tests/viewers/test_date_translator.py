@@ -34,10 +34,11 @@ SMALL = {"embed_dim": 12, "num_heads": 3, "layers": 2, "hidden": 7}
 LINES = """({ model, weights, sources, off }) => {
   const floats = weights && Object.fromEntries(
     Object.entries(weights).map(([name, numbers]) => [name, Float32Array.from(numbers)]));
-  const write = dateTranslator(model.sizes, floats ?? unpack(model.packed));
+  const write = dateTranslator(model.sizes, floats ?? unpack(model.tensors, model.letters));
   return sources.map((source) => write(source, new Set(off ?? [])).pieces);
 }"""
-ALL = """({ model, source }) => dateTranslator(model.sizes, unpack(model.packed))(source)"""
+ALL = """({ model, source }) =>
+  dateTranslator(model.sizes, unpack(model.tensors, model.letters))(source)"""
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +138,9 @@ def with_letters(given: dict[str, Any]) -> Transformer:
     from cleanformer_lite import SplitMultiHeadAttention
 
     model = new_model(**SMALL, attention=SplitMultiHeadAttention).eval()
-    letters, at = given["packed"]["letters"], 0
+    letters, at = given["letters"], 0
     read = {}
-    for name, shape, step in given["packed"]["tensors"]:
+    for name, shape, step in given["tensors"]:
         size = torch.Size(shape).numel()
         # "A" in front of each three letters: four letters are three bytes, the last six bits count.
         values = [
@@ -167,7 +168,7 @@ def test_heads_are_drawn_as_linear_layers_begin(run: RunScript) -> None:
     given = described("drawn", model, None)
     text = HELD_OUT[0]
     body = """({ model, source }) =>
-      dateTranslator(model.sizes, unpack(model.packed), () => 1)(source)"""
+      dateTranslator(model.sizes, unpack(model.tensors, model.letters), () => 1)(source)"""
     found = run(body, {"model": given, "source": numbers_of([text])[0]})
     kept = new_model(**SMALL).eval()
     state = dict(rounded(model).state_dict())
