@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "split_heads": {"inputs", "single_head"},
     "registration_bug": {"inputs", "looped_heads", "single_head"},
 }
-UPPER_FLOORS = {"viewers", "timing", "checks", "commands", "grading"}
+UPPER_FLOORS = {"viewers", "timing", "checks", "commands"}
 
 
 def imported(file: Path) -> set[str]:

@@ -31,11 +31,11 @@ class GradesElsewhere(Protocol):
 
 
 class LocalExecutor:
-    """Does the work on this machine, as many items at once as its runner has places."""
+    """Does the work on this machine, as many items at once as a runner has places."""
 
-    def __init__(self, limits: Limits, jobs: int = 1, isolation: str = "auto") -> None:
-        self.limits = limits
-        self.runner = Runner(limits, jobs=jobs, isolation=isolation)
+    def __init__(self, runner: Runner) -> None:
+        self.limits = runner.limits
+        self.runner = runner
 
     def map(
         self, do: Callable[[Runner, Item], Out], items: Iterable[Item]

@@ -21,7 +21,7 @@ from cleanformer_lite.checks.grading.learners import (
 from cleanformer_lite.checks.grading.limits import Limits
 from cleanformer_lite.checks.grading.result import Result, without_points
 from cleanformer_lite.checks.grading.runner import Runner
-from cleanformer_lite.checks.grading.submissions import Submission, find, load, printable
+from cleanformer_lite.checks.grading.submissions import Submission, find, load, one_line, printable
 
 MOST_TIMEOUTS = 3  # of one file
 NOT_RUN = f"not run: {MOST_TIMEOUTS} answers of this file ran out of time"
@@ -100,15 +100,21 @@ def known(exercises: Sequence[str]) -> list[str]:
 
 
 def grade_file(
-    runner: Runner, submission: Submission, exercises: Sequence[str], seed: int | None = None
+    runner: Runner,
+    submission: Submission,
+    exercises: Sequence[str],
+    seed: int | None = None,
+    tried: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Result]:
     """Grade one file that is nobody else's business; returns a result for each exercise.
+
+    `tried` is told how many answers are done, and how many there are.
 
     Raises: SlotLost if the runner was closed meanwhile.
     """
     paper = take_apart(runner, (submission.name, submission, exercises))
     work = _Work(0, paper, _runnable(paper, exercises), seed, 0)
-    done = {result.exercise: result for result in grade_paper(runner, work)}
+    done = {result.exercise: result for result in grade_paper(runner, work, tried)}
     results = [done.get(name) or _not_run(paper, name) for name in exercises]
     return _say_what_it_rests_on(paper, results)
 
@@ -120,6 +126,7 @@ def grade_folder(
     *,
     exercises: Sequence[str] = (),
     learner: str | None = None,
+    everything_of: str | None = None,
     roster: Path | None = None,
     shard: tuple[int, int] | None = None,
     seed: int | None = None,
@@ -130,8 +137,9 @@ def grade_folder(
     """Grade every notebook and `.py` file in a folder.
 
     `out` is where the journal lies: what it holds is not run again, unless `regrade`. `learner` is
-    a pattern that says whose a file is; `shard` (3, 20) takes the third of twenty parts of the
-    learners; `partial` gives points for the properties that hold.
+    a pattern that says whose a file is, or all is `everything_of` one learner; `shard` (3, 20)
+    takes the third of twenty parts of the learners; `partial` gives points for the properties that
+    hold.
 
     Raises: ValueError for an exercise that does not exist or a folder without submissions, OSError
         for a folder that is not there or cannot be written.
@@ -139,9 +147,11 @@ def grade_folder(
     chosen = known(exercises)
     check_pattern(learner)
     listed = None if roster is None else read_roster(roster)
-    found = find(folder, leave_out=out)
+    found = find(folder, leave_out=out, may_be_empty=everything_of is not None)
     names = [path.relative_to(folder).as_posix() for path in found.files]
-    owners = [name_of(name, learner) for name in names]
+    owners = [everything_of or one_line(name_of(name, learner)) for name in names]
+    if everything_of is not None and listed is None:
+        listed = [{"learner": everything_of}]
     files = list(zip(found.files, names, owners, strict=True))
     if shard is not None:
         files, listed = _part(files, listed, shard)
@@ -253,13 +263,18 @@ def _not_run(paper: Paper, exercise: str) -> Result:
     return without_points(told, *(("crashed", printable(broken[0])) if broken else ("missing",)))
 
 
-def grade_paper(runner: Runner, work: _Work) -> list[Result]:
+def grade_paper(
+    runner: Runner,
+    work: _Work,
+    tried: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Result]:
     """Run answers of one file and judge them; a file whose answers never end is given up."""
     paper, timeouts = work.paper, work.timeouts
     seed = secrets.randbelow(2**31) if work.seed is None else work.seed
     attempts = []
     given_up = []
-    for exercise in work.exercises:
+    for number, exercise in enumerate(work.exercises):
+        tried(number, len(work.exercises))
         if timeouts >= MOST_TIMEOUTS:
             given_up.append(without_points(EXERCISES[exercise], "timeout", NOT_RUN))
             continue

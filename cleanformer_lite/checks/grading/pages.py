@@ -102,8 +102,10 @@ def learner_page(learner: Learner) -> str:
 def page_name(learner: str) -> str:
     """Return a file name for a learner's page that every system takes, and no two share."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", learner).strip("-")[:LONGEST_SLUG]
-    if slug != learner or slug != slug.lower():  # some systems do not tell A from a
-        slug += "-" + hashlib.sha256(learner.encode("utf-8", "replace")).hexdigest()[:8]
+    if not slug or slug != learner or slug != slug.lower():  # some systems do not tell A from a
+        slug += (
+            "-" * bool(slug) + hashlib.sha256(learner.encode("utf-8", "replace")).hexdigest()[:8]
+        )
     return f"{slug}.html"
 
 

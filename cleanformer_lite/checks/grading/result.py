@@ -172,7 +172,7 @@ def _result(report: Report, **more: Any) -> Result:
         species=tuple(report.species),
         failed=tuple(report.failed),
         message=printable(report.message),
-        card=printable(report),
+        card=printable(report.text(shell=True)),
         **more,
     )
 

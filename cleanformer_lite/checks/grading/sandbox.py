@@ -41,7 +41,7 @@ ALWAYS_OPEN = (
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What keeps answers apart: bubblewrap or not, Landlock's version, seccomp, users of their own."""
+    """What keeps answers apart: bubblewrap, Landlock's version, seccomp, users of their own."""
 
     bubblewrap: bool
     landlock: int
@@ -162,7 +162,7 @@ def _outermost(paths: list[Path]) -> list[Path]:
     return kept
 
 
-def _describe() -> str:
+def describe() -> str:
     """Say what holds on this machine, and what does not."""
     sandbox = choose()
     enough = "enough for strangers' files" if sandbox.enough else "NOT enough for strangers' files"
@@ -170,7 +170,3 @@ def _describe() -> str:
     lines = [f"{sandbox}: {enough}"]
     lines += [f"bubblewrap does not run here: {trouble}"] if trouble else []
     return "\n".join([*lines, "", "What stays open:", *(f"- {way}" for way in sandbox.open_ways())])
-
-
-if __name__ == "__main__":
-    print(_describe())

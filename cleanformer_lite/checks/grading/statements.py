@@ -44,9 +44,9 @@ class Piece:
 class Statement:
     """One statement of a file, its code, and the names that it reads and writes.
 
-    `writes_later` are global names that a function writes or changes once it is called, `calls` names on which
-    a method is called for its effect, `imports` those of modules. `arguments` holds, for each bare
-    call, the function's name and the names that it is given.
+    `writes_later` are global names that a function writes or changes once it is called, `calls`
+    names on which a method is called for its effect, `imports` those of modules. `arguments` holds,
+    for each bare call, the function's name and the names that it is given.
     """
 
     piece: Piece

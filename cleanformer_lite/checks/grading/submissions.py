@@ -1,4 +1,4 @@
-"""Find what learners hand in, notebooks and `.py` files, and read the bytes; nothing is parsed here.
+"""Find what learners hand in, notebooks and `.py` files, and read the bytes; nothing is parsed.
 
 Parsing is left to a process without rights, for a parser can be made to crash.
 """
@@ -41,20 +41,20 @@ class Submission:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a folder: files to grade, and files that are something else, each with a reason."""
+    """What lies in a folder: files to grade, and others, each with why it is not graded."""
 
     files: list[Path]
     skipped: list[tuple[str, str]]
 
 
-def find(folder: Path, *, leave_out: Path | None = None) -> Found:
+def find(folder: Path, *, leave_out: Path | None = None, may_be_empty: bool = False) -> Found:
     """Look for every notebook and `.py` file under a folder, in order of their names.
 
     Hidden folders, caches and `leave_out` are passed over; anything else that is not graded is
     named. Links are not followed.
 
     Raises: FileNotFoundError or NotADirectoryError if the folder is not there, ValueError if there
-        is nothing in it to grade.
+        is nothing in it to grade, and it may not be empty.
     """
     if not folder.exists():
         raise FileNotFoundError(f"wanted a folder of submissions, but {folder} does not exist")
@@ -68,7 +68,7 @@ def find(folder: Path, *, leave_out: Path | None = None) -> Found:
             files.append(path)
         elif path.name not in CLUTTER and not path.name.startswith("."):
             skipped.append((one_line(path.relative_to(folder)), _why_not(path)))
-    if not files:
+    if not files and not may_be_empty:
         named = "".join(f"; {name}: {why}" for name, why in skipped[:3])
         raise ValueError(f"wanted notebooks or .py files, but {folder} holds none{named}")
     return Found(files, sorted(skipped))

@@ -1,4 +1,4 @@
-"""The process that runs answers: it has imported torch once, so that a fork of it starts in no time.
+"""The process that runs answers: it has imported torch once, so that a fork of it starts at once.
 
 It holds no submission and no expected value. For every line that it is handed it forks a keeper,
 which forks one clean process a job, holds it to its time, and clears away what it leaves.

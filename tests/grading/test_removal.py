@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cleanformer_lite.grading.folders import remove
+from cleanformer_lite.checks.grading.worker import remove
 
 
 def test_a_deep_folder_is_removed(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_a_deep_folder_is_removed(tmp_path: Path) -> None:
         os.close(here)
         here = deeper
     os.close(here)
-    remove(folder)
+    remove(folder, 60)
     assert not folder.exists()
 
 
@@ -30,10 +30,17 @@ def test_locked_folders_go_and_what_links_point_at_stays(tmp_path: Path) -> None
     (folder / "link").symlink_to(kept / "file")
     (folder / "nowhere").symlink_to("nowhere at all")
     (folder / "locked").chmod(0)
-    remove(folder)
+    remove(folder, 60)
     assert not folder.exists()
     assert (kept / "file").read_text() == "mine"
 
 
 def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
-    remove(tmp_path / "gone")
+    remove(tmp_path / "gone", 60)
+
+
+def test_clearing_away_ends_when_its_time_is_up(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    remove(folder, -1)
+    assert (folder / "inner").exists()
