@@ -7,11 +7,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cleanformer_lite.commands import course, learner, translator
+from cleanformer_lite.commands import course, handing_in, learner, translator, watch
 
 # A module needs `add_to(commands)`, which describes its commands and sets `run` for each: a
 # function from the parsed arguments to an exit code.
-COMMANDS = (learner, course, translator)
+COMMANDS = (learner, watch, course, handing_in, translator)
 
 FIRST_STEPS = """\
 first steps:

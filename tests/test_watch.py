@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cleanformer_lite.cli import main
-from cleanformer_lite.commands import learner
+from cleanformer_lite.commands import watch
 from tests.grading.handed_in import MERGE, RIGHT
 
 SPLIT = "def split_heads(x, num_heads):\n    raise ValueError('not yet')\n"
@@ -34,7 +34,7 @@ def test_watch_checks_on_every_save_and_ends_cleanly(
         yield
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(learner, "saves", saves)
+    monkeypatch.setattr(watch, "saves", saves)
     assert main(["watch", "answers.py", "--only", MERGE, "--only", "split_heads.split"]) == 0
     _, first, empty, gone, merged = capsys.readouterr().out.split("answers.py")
     assert "split_heads.split: " in first
@@ -61,6 +61,6 @@ def test_a_save_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("time.sleep", nap)
     seen = []
     with suppress(KeyboardInterrupt):
-        for _ in learner.saves(path):
+        for _ in watch.saves(path):
             seen.append(len(naps))
     assert seen == [0, 5]

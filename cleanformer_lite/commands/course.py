@@ -1,4 +1,4 @@
-"""For whoever teaches: `grade`, `merge`, `gradescope`, `classroom`, `isolation`."""
+"""For whoever teaches: `grade`, `merge`, `isolation`."""
 
 import argparse
 import os
@@ -40,14 +40,6 @@ them, and what it does not.
 ABOUT_MERGE = """\
 Bring together what several runs of `grade --shard` wrote, and write all files for the whole course.
 """
-ABOUT_GRADESCOPE = """\
-Write the zip file that Gradescope asks for under "Configure Autograder". It holds this package, and
-two scripts: setup.sh installs it, run_autograder grades what a learner uploads.
-"""
-ABOUT_CLASSROOM = """\
-Print a workflow for GitHub Classroom: save it as .github/workflows/classroom.yml in the repository
-that learners start from. It grades each push, and shows the cards in the run's summary.
-"""
 ABOUT_ISOLATION = """\
 Say what keeps strangers' answers apart on this machine: from your files, your processes, the
 network, and each other. Say also what is not prevented.
@@ -64,26 +56,6 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a part's results")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results go")
     parser.set_defaults(run=merge)
-
-    parser = add(commands, "gradescope", "write a zip file for Gradescope", ABOUT_GRADESCOPE)
-    parser.add_argument("zip", type=Path, metavar="OUT.zip", help="the file to write")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="ID", help="grade this exercise; repeatable"
-    )
-    parser.add_argument("--partial", action="store_true", help="points for properties that hold")
-    parser.set_defaults(run=gradescope)
-
-    parser = add(commands, "classroom", "print a GitHub Classroom workflow", ABOUT_CLASSROOM)
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="ID", help="grade this exercise; repeatable"
-    )
-    parser.add_argument(
-        "--install",
-        default="cleanformer_lite",
-        metavar="WHAT",
-        help="what pip installs: a name, or git+https://… (default: cleanformer_lite)",
-    )
-    parser.set_defaults(run=classroom)
 
     parser = add(commands, "isolation", "say what answers are kept away from", ABOUT_ISOLATION)
     parser.set_defaults(run=isolation)
@@ -266,9 +238,6 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-# ----------------------------------------------------------------------------------- what is beside
-
-
 def merge(arguments: argparse.Namespace) -> int:
     """Bring parts together."""
     from cleanformer_lite.checks.grading.outputs import read_course, write_all
@@ -281,38 +250,9 @@ def merge(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def gradescope(arguments: argparse.Namespace) -> int:
-    """Write Gradescope's zip file."""
-    from cleanformer_lite.checks.grading.packing import gradescope_zip
-    from cleanformer_lite.files import write_file
-
-    content = gradescope_zip(_exercises(arguments.only), arguments.partial)
-    write_file(arguments.zip, content)
-    print(f"wrote {arguments.zip}: upload it under Configure Autograder")
-    return 0
-
-
-def classroom(arguments: argparse.Namespace) -> int:
-    """Print the workflow."""
-    from cleanformer_lite.checks.grading.packing import classroom_workflow
-
-    print(classroom_workflow(_exercises(arguments.only), arguments.install), end="")
-    return 0
-
-
 def isolation(arguments: argparse.Namespace) -> int:
     """Print what holds on this machine."""
     from cleanformer_lite.checks.grading.sandbox import describe
 
     print(describe())
     return 0
-
-
-def _exercises(names: list[str]) -> list[str]:
-    """Look exercises up; an empty list stays empty.
-
-    Raises: ValueError for one that does not exist.
-    """
-    from cleanformer_lite.checks import find
-
-    return [find(name).id for name in names]

@@ -1,10 +1,8 @@
-"""For whoever solves exercises: `list`, `check`, `hint`, `watch`."""
+"""For whoever solves exercises: `list`, `check`, `hint`; `watch` stands beside."""
 
 import argparse
 import json
 import sys
-import time
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from cleanformer_lite.checks.grading.runner import Runner
     from cleanformer_lite.checks.grading.submissions import Submission
 
-LOOK_EVERY = 0.3
 ABOUT_LIST = """\
 List every exercise, chapter by chapter: the name to define, its points, the minutes it takes a
 first reader, how hard it is (1 to 3 stars), and what came of your answer so far.
@@ -34,10 +31,6 @@ ABOUT_HINT = """\
 Print the task of an exercise and one step of help: first a nudge, then the place, then the fix. If
 the last `check` named a known mistake, the help is about that mistake.
 """
-ABOUT_WATCH = """\
-Check a notebook or .py file now, and again each time you save it. The first exercise that is not
-solved comes first, with its card; the others follow, a line each. Ctrl-C ends it.
-"""
 
 
 def add_to(commands: Commands) -> None:
@@ -47,7 +40,7 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=list_exercises)
 
     parser = add(commands, "check", "check the answers in one notebook or .py file", ABOUT_CHECK)
-    _add_options(parser)
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.set_defaults(run=check)
 
@@ -56,12 +49,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--step", type=int, default=1, help="how far to go (default: 1)")
     parser.set_defaults(run=hint)
 
-    parser = add(commands, "watch", "check again on every save", ABOUT_WATCH)
-    _add_options(parser)
-    parser.set_defaults(run=watch)
 
-
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options that `check` and `watch` share."""
     parser.add_argument("file", type=Path, help="a notebook or .py file with answers")
     parser.add_argument(
@@ -121,10 +110,10 @@ def check(arguments: argparse.Namespace) -> int:
     from cleanformer_lite.checks.grading.limits import Limits
     from cleanformer_lite.checks.grading.runner import Runner
 
-    submission = _read(arguments.file)
+    submission = read(arguments.file)
     with Runner(Limits(seconds=arguments.seconds)) as runner:
-        results = _results_of(runner, submission, arguments)
-    saved = _record(results)
+        results = results_of(runner, submission, arguments)
+    saved = record(results)
     if arguments.json:
         print(json.dumps([result.as_dict() for result in results], indent=1))
     else:
@@ -135,7 +124,7 @@ def check(arguments: argparse.Namespace) -> int:
     return 0 if answered and all(result.passed for result in answered) else 1
 
 
-def _read(path: Path) -> "Submission":
+def read(path: Path) -> "Submission":
     """Read a file with answers.
 
     Raises: OSError or ValueError if it cannot be used.
@@ -153,7 +142,7 @@ def _read(path: Path) -> "Submission":
     return submission
 
 
-def _results_of(
+def results_of(
     runner: "Runner", submission: "Submission", arguments: argparse.Namespace
 ) -> "list[Result]":
     """Try every exercise that is asked for, all if none is named; a bar shows how far it is.
@@ -163,7 +152,8 @@ def _results_of(
     from tqdm import tqdm
 
     from cleanformer_lite.checks import find
-    from cleanformer_lite.checks.grading.grade import grade_file, known
+    from cleanformer_lite.checks.grading.grade import known
+    from cleanformer_lite.checks.grading.paper import grade_file
 
     exercises = known([find(name).id for name in arguments.only])
     with tqdm(desc="answers", leave=False, disable=None, delay=0.5) as bar:
@@ -179,7 +169,7 @@ def _results_of(
     return results
 
 
-def _record(results: "list[Result]") -> str:
+def record(results: "list[Result]") -> str:
     """Note what has been solved, for `list` and `hint`; returns why that failed, if it did."""
     from cleanformer_lite.checks import Progress, Report
 
@@ -242,70 +232,3 @@ def hint(arguments: argparse.Namespace) -> int:
     if step < len(hints):
         print(f"\nMore: cleanformer-lite hint {exercise.id} --step {step + 1}")
     return 0
-
-
-# ------------------------------------------------------------------------------------------ watch
-
-
-def watch(arguments: argparse.Namespace) -> int:
-    """Check until interrupted.
-
-    Raises: OSError or ValueError if the file cannot be used to begin with.
-    """
-    from cleanformer_lite.checks.grading.limits import Limits
-    from cleanformer_lite.checks.grading.runner import Runner
-
-    _read(arguments.file)
-    with Runner(Limits(seconds=arguments.seconds)) as runner:
-        try:
-            for _ in saves(arguments.file):
-                print(_checked_again(runner, arguments), flush=True)
-        except KeyboardInterrupt:
-            print("\nstopped watching")
-    return 0
-
-
-def saves(path: Path) -> Iterator[None]:
-    """Yield once at the start, then each time that the file has changed. Never ends."""
-    seen: tuple[int, int] | None = None
-    while True:
-        try:
-            status = path.stat()
-        except OSError:  # some editors move the old file away before they write the new one
-            time.sleep(LOOK_EVERY)
-            continue
-        now = (status.st_mtime_ns, status.st_size)
-        if now != seen:
-            seen = now
-            yield
-        time.sleep(LOOK_EVERY)
-
-
-def _checked_again(runner: "Runner", arguments: argparse.Namespace) -> str:
-    """Check the file as it is now; a file that cannot be read just now is no reason to stop."""
-    try:
-        results = _results_of(runner, _read(arguments.file), arguments)
-    except (OSError, ValueError) as error:
-        return f"waiting: {error}"
-    saved = _record(results)
-    text = f"{time.strftime('%H:%M:%S')}  {arguments.file}\n{_next_first(results)}"
-    return f"{text}\n{saved}" if saved else text
-
-
-def _next_first(results: "list[Result]") -> str:
-    """Write the next exercise's card, the other answers in a line each, and the points."""
-    unsolved = [result for result in results if not result.passed]
-    # Work in progress comes first; what has not been begun is only a suggestion.
-    begun = [result for result in unsolved if result.status != "missing"]
-    following = next(iter(begun or unsolved), None)
-    lines = []
-    if following is not None:
-        name = following.exercise
-        begin = f"next: {name}, not begun (cleanformer-lite hint {name})"
-        lines.append(begin if following.status == "missing" else following.card)
-        lines += following.notes
-    for result in results:
-        if result.status != "missing" and result is not following:
-            lines.append(f"  {result.exercise}: {result.status}")
-    points, possible = sum(r.points for r in results), sum(r.max_points for r in results)
-    return "\n".join([*lines, f"{points:g} of {possible} points"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cleanformer_lite.checks import EXERCISES
-from cleanformer_lite.checks.grading.grade import grade_file
+from cleanformer_lite.checks.grading.paper import grade_file
 from cleanformer_lite.checks.grading.result import Result
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import SUFFIXES, Submission, load

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from cleanformer_lite.checks.grading.executors import LocalExecutor
-from cleanformer_lite.checks.grading.grade import Course, grade_file, grade_folder
+from cleanformer_lite.checks.grading.grade import Course, grade_folder
 from cleanformer_lite.checks.grading.limits import Limits
+from cleanformer_lite.checks.grading.paper import grade_file
 from cleanformer_lite.checks.grading.result import Observed, Result, understand
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import Submission

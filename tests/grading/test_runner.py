@@ -8,7 +8,8 @@ import pytest
 from cleanformer_lite.checks import EXERCISES, judge
 from cleanformer_lite.checks.grading.limits import Limits
 from cleanformer_lite.checks.grading.result import understand
-from cleanformer_lite.checks.grading.runner import Runner, SlotLost
+from cleanformer_lite.checks.grading.runner import Runner
+from cleanformer_lite.checks.grading.slots import SlotLost
 from cleanformer_lite.checks.grading.wire import encode
 from tests.grading.handed_in import MERGE, RIGHT
 from tests.grading.running import graded, observed
