@@ -42,7 +42,8 @@ Bring together what several runs of `grade --shard` wrote, and write all files f
 """
 ABOUT_ISOLATION = """\
 Say what keeps strangers' answers apart on this machine: from your files, your processes, the
-network, and each other. Say also what is not prevented.
+network, and each other. Say also what is not prevented. The same text stands in grades.json, beside
+what was graded under it.
 """
 
 

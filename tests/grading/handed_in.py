@@ -247,7 +247,7 @@ ATTACKS: dict[str, tuple[str | bytes, str]] = {
     "kills_everyone.py": (KILLS_EVERYONE, "crashed failed missing"),
     "closes_everything.py": (CLOSES_EVERYTHING, "crashed"),
     "digs_deep.py": (DIGS_DEEP, "failed timeout"),
-    "fills_its_folder.py": (FILLS_ITS_FOLDER, "failed timeout"),
+    "fills_its_folder.py": (FILLS_ITS_FOLDER, "crashed failed timeout"),
     "starts_threads.py": (STARTS_THREADS, "crashed"),
     "stops_itself.py": (STOPS_ITSELF, "timeout"),
     "waits_for_its_keepers_end.py": (WAITS_FOR_ITS_KEEPERS_END, "timeout crashed"),
