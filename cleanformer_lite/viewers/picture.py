@@ -62,7 +62,6 @@ def follow_page(svg: str, words: str) -> str:
     svg = svg.replace("#000000", "currentColor")
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name}, {colour})")
-    opening = (
-        f'<svg role="img" aria-label="{html.escape(words)}" fill="currentColor" style="{STYLE}"'
-    )
+    spoken = f'role="img" aria-label="{html.escape(words)}"'
+    opening = f'<svg data-picture {spoken} fill="currentColor" style="{STYLE}"'
     return re.sub(r"\n\s*", "\n", svg.replace("<svg", opening, 1)).strip()

@@ -40,6 +40,9 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "head_explorer, two groups": explorer_of_two,
     "module_xray": module_xray,
     "trained_anyway": viewers.guess_the_broken,
+    "training_film": viewers.watch_training,
+    "training_film, shown": lambda: viewers.watch_training("looped_heads", ask=False),
+    "online_softmax": viewers.read_in_blocks,
     "timing_explorer": viewers.explore_timings,
 }
 MOST_BYTES = {"AttentionStage": 35_000, "IndexTracer": 20_000, "LiveTranslator": 34_000}
