@@ -102,6 +102,10 @@ class PlainMarkdown:
             return self._question(directive)
         if name == "reveal":
             return details("When you have decided, open this", self._below(directive))
+        if name == "viewer":
+            stem = self.file.removeprefix(f"{self.book.folder.name}/").removesuffix(".md")
+            address = f"{self.book.published}/{stem}.html"
+            return f"*Here stands a picture that moves. It moves on [the page]({address}).*"
         content = "\n".join(directive.body).strip("\n")
         if name == "math":
             return f"$$\n{argument}{content}\n$$"

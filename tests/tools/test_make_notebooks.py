@@ -94,6 +94,12 @@ def test_code_keeps_its_tags_and_has_no_output(folder: Path) -> None:
     assert (code["source"], code["outputs"]) == (["print(1)"], [])
 
 
+def test_a_viewer_of_the_page_is_linked_to(folder: Path) -> None:
+    assert "(https://someone.github.io/some_book/book/01_page.html)" in markdown(
+        folder, "```{viewer} stage\n:play: true\n```"
+    )
+
+
 def test_what_waits_for_a_prediction_is_folded(folder: Path) -> None:
     code = CODE.replace("hide-input", "waits")
     waiting = convert(folder, f"Text\n\n{code}")[1]

@@ -13,6 +13,7 @@ from cleanformer_lite.checks.engine.observations import (
     below,
     paired,
     record,
+    restored,
     same,
     seeded,
     shown,
@@ -217,8 +218,7 @@ def counterexample(
     arguments = case.make(torch.Generator().manual_seed(seed))
     inputs = ", ".join(f"{name} = {shown(value)}" for name, value in arguments.items())
     if f"{case.name}.error" in observed:
-        wanted = below(expected, f"{case.name}.result")
-        target = ", ".join(shown(value) for value in wanted.values())
+        target = shown(restored(expected, f"{case.name}.result"))
         return Counterexample(inputs, str(observed[f"{case.name}.error"]), target)
     theirs = below(expected, case.name)
     for key, value in theirs.items():

@@ -61,6 +61,18 @@ def record(observed: Observations, key: str, value: object, depth: int = 0) -> N
         observed[f"{key}.kind"] = type(value).__name__[:LONGEST_TEXT]
 
 
+def restored(observed: Observations, key: str) -> object:
+    """Put back together what `record` took apart; dictionaries keep their keys."""
+    if key in observed:
+        return observed[key]
+    if f"{key}.none" in observed:
+        return None
+    parts = dict.fromkeys(name[len(key) + 1 :].partition(".")[0] for name in below(observed, key))
+    parts.pop("length", None)
+    values = {name: restored(observed, f"{key}.{name}") for name in parts}
+    return tuple(values.values()) if all(name.isdigit() for name in values) else values
+
+
 def below(observed: Observations, key: str) -> Observations:
     """Return the observed at `key` and under it."""
     return {k: v for k, v in observed.items() if k == key or k.startswith(f"{key}.")}
@@ -124,7 +136,9 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
+        return ("[{}]" if isinstance(value, list) else "({})").format(", ".join(map(shown, value)))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {shown(item)}" for name, item in value.items()) + "}"
     if isinstance(value, nn.Module):
         return f"a {type(value).__name__}"
     return reprlib.repr(value)
