@@ -125,7 +125,7 @@ def test_sliders_resize_the_tensor(front: Callable[[str], Front]) -> None:
     x = torch.zeros(2, 5, 3)
     facts = seen.page.locator(".facts")
     assert f"shape {tuple(x.shape)}   strides {x.stride()}" in facts.inner_text()
-    seen.page.get_by_role("button", name="Next").click()
+    seen.page.get_by_role("button", name=".view(N, L, H, D)").click()
     split = x.view(2, 5, 3, 1)
     assert f"shape {tuple(split.shape)}   strides {split.stride()}" in facts.inner_text()
     assert seen.said() == ""
