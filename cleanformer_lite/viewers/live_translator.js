@@ -24,9 +24,9 @@ const problemsOf = (line, right) => {
 };
 
 // What a page did not bring along stands beside it: a script that a page from a disk may load, too.
-const fetchLetters = (file) =>
+const fetchWeights = (file) =>
   new Promise((done, failed) => {
-    const found = () => globalThis.translatorLetters?.[file];
+    const found = () => globalThis.translatorWeights?.[file];
     if (found()) return done(found());
     const known = document.querySelector('link[href*="_static/"], script[src*="_static/"]');
     const folder = (known?.href ?? known?.src ?? "_static/").replace(/_static\/.*/, "_static/");
@@ -55,14 +55,14 @@ export default {
     const spoken = (number) => (number === END ? "(end)" : pieces[number].trim());
 
     const translate = () => {
-      const { writes, tensors, letters, sizes } = kind();
+      const { writes, weights, sizes } = kind();
       const words = inKorean(readDay(model.get("day")));
       run.words = words;
       run.syllables = [...words.join("")];
       run.right = inEnglish(readDay(model.get("day")), pieces);
       if (writes) Object.assign(run, { pieces: writes, shares: writes.map(() => null), maps: {} });
       else {
-        built[model.get("kind")] ??= dateTranslator(sizes, unpack(tensors, letters));
+        built[model.get("kind")] ??= dateTranslator(sizes, unpack(weights));
         const source = run.syllables.map((syllable) => pieces.indexOf(syllable));
         Object.assign(run, built[model.get("kind")](source, new Set(off())));
       }
@@ -405,7 +405,7 @@ export default {
       const wanted = kind();
       says.textContent = "The weights are on their way.";
       try {
-        wanted.letters = await fetchLetters(wanted.file);
+        wanted.weights = await fetchWeights(wanted.file);
       } catch {
         says.textContent = `The weights are not there. They belong beside the page, in _static/translators/${wanted.file}.js.`;
         return;
@@ -414,7 +414,7 @@ export default {
     };
     const drawAll = (fresh) => {
       if (!run.seen) return;
-      if (kind().file && !kind().letters) return bring();
+      if (kind().file && !kind().weights) return bring();
       again.hidden = !kind().drawn;
       translate();
       drawSource();

@@ -83,7 +83,7 @@ class LiveTranslator(Viewer):
     def page_state(self) -> dict[str, Any]:
         first, *others = self.models
         later = [
-            {name: value for name, value in model.items() if name != "letters" or not model["file"]}
+            {name: value for name, value in model.items() if name != "weights" or not model["file"]}
             for model in others
         ]
         return {**super().page_state(), "models": [{**first, "file": ""}, *later]}
@@ -165,9 +165,8 @@ def described(name: str, model: Transformer | str, costs: Any) -> dict[str, Any]
         "num_heads": number_of_heads(attention),
         "layers": len(model.encoder),
     }
-    tensors, letters = as_letters(kept)
     return {
-        "kind": name, "sizes": sizes, "tensors": tensors, "letters": letters, "file": "",
+        "kind": name, "sizes": sizes, "weights": as_letters(kept), "file": "",
         "costs": costs, "drawn": drawn, "about": AGAIN if drawn else "",
     }  # fmt: skip
 
@@ -205,8 +204,8 @@ def shipped_translators() -> LiveTranslator:
 def weight_files() -> dict[str, str]:
     """Write the scripts that `shipped_translators` expects beside a page, by their names."""
     return {
-        f"{model['file']}.js": "(globalThis.translatorLetters ??= {})"
-        f"[{json.dumps(model['file'])}] = {json.dumps(model['letters'])};\n"
+        f"{model['file']}.js": "(globalThis.translatorWeights ??= {})"
+        f"[{json.dumps(model['file'])}] = {json.dumps(model['weights'], separators=(',', ':'))};\n"
         for model in shipped_translators().models
         if model["file"]
     }

@@ -217,17 +217,17 @@ def test_the_other_kinds_load_when_they_are_chosen(open_html: Open, tmp_path: Pa
     for name, script in weight_files().items():
         (folder / name).write_text(script, encoding="utf8")
     page = open_html('<link href="_static/x.css">' + shipped_translators().page())
-    assert page.evaluate("globalThis.translatorLetters") is None
+    assert page.evaluate("globalThis.translatorWeights") is None
     page.get_by_label("sliced").check()
     page.wait_for_function("document.querySelector('.says').innerText.startsWith('It writes')")
     expected = translate(rounded(load_recorded("sliced")), [in_korean(DAY)])[0]
     assert f"It writes “{expected}”" in page.locator(".says").inner_text()
-    assert list(page.evaluate("globalThis.translatorLetters")) == ["sliced"]
+    assert list(page.evaluate("globalThis.translatorWeights")) == ["sliced"]
     page.get_by_label("built in forward").check()
     again = page.get_by_role("button", name="Write it again")
     again.wait_for()
     said = set()
-    for _ in range(6):
+    for _ in range(12):
         again.click()
         said.add(page.locator(".says").inner_text())
     assert len(said) > 1
@@ -264,7 +264,9 @@ def test_what_is_no_such_model_is_refused() -> None:
         live_translator({"none": "hello"})
     with pytest.raises(ValueError, match="big: wanted at most 1,000,000 weights"):
         live_translator({"big": new_model(embed_dim=256)})
-    with pytest.raises(TypeError, match="wanted one of our multi-head modules .*, got NoAttention"):
+    with pytest.raises(
+        TypeError, match=r"wanted one of our multi-head modules .*, got NoAttention"
+    ):
         live_translator(new_model(attention=NoAttention))
     broken = new_model(layers=1)
     torch.nn.init.constant_(broken.embedding.weight, torch.nan)
