@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cleanformer_lite.commands import (
     check,
     evaluate,
+    examine,
     grade,
     hint,
     list_exercises,
@@ -20,10 +21,11 @@ from cleanformer_lite.commands import (
 
 # One line for each command. A module needs `add_to(commands)`, which describes its arguments and
 # sets `run`: a function from the parsed arguments to an exit code.
-COMMANDS = (list_exercises, check, hint, watch, grade, train, evaluate, translate)
+COMMANDS = (examine, list_exercises, check, hint, watch, grade, train, evaluate, translate)
 
 FIRST_STEPS = """\
 first steps:
+  cleanformer-lite examine mypackage.model:MyAttention
   cleanformer-lite list                         what there is to solve
   cleanformer-lite check answers.ipynb          check what you have written so far
   cleanformer-lite watch answers.py             check again each time you save

@@ -184,6 +184,8 @@ def _reads_no_future(exam: Examination) -> bool | None:
     if bench.length < 3:
         raise NotAskedError("the example has fewer than three tokens")
     moved, chosen = influence(bench)
+    if bench.length == len(chosen):
+        exam.report.reads = (moved > TOLERANCE).tolist()
     found = pattern(moved, chosen)
     if found in ("causal", "causal within a window"):
         return True

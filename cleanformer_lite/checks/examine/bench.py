@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examine.discover import Site, main_output, signature_names, tensors_in
+from cleanformer_lite.checks.examine.discover import (
+    Site,
+    forward_parameters,
+    main_output,
+    tensors_in,
+)
 
 TOLERANCE = 1e-5
 CACHES = ("past", "cache")
@@ -159,7 +163,7 @@ def make_bench(site: Site, seed: int) -> Bench:
         context,
         drawn(main),
         c,
-        names=signature_names(site.module),
+        names=[p.name for p in forward_parameters(site.module)],
     )
     if bench.is_cross and not _is_asked(bench):
         bench.context = []
@@ -181,10 +185,7 @@ def _is_asked(bench: Bench) -> bool:
 
 def _by_name(site: Site) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Name all arguments but the first, as far as forward's signature says how."""
-    try:
-        parameters = list(inspect.signature(site.module.forward).parameters.values())
-    except (TypeError, ValueError):
-        return site.args, dict(site.kwargs)
+    parameters = forward_parameters(site.module)
     plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if len(plain) < len(site.args):
         return site.args, dict(site.kwargs)
@@ -196,8 +197,8 @@ def _copied(module: nn.Module) -> nn.Module:
     """Copy a module; results that it keeps from an earlier call are copied without their graph."""
     kept: dict[int, Any] = {}
     for part in module.modules():
-        for value in vars(part).values():
-            if isinstance(value, Tensor) and not value.is_leaf:
+        for value in tensors_in(vars(part)):
+            if not value.is_leaf:
                 kept[id(value)] = value.detach().clone()
     try:
         copied = copy.deepcopy(module, kept)
@@ -207,7 +208,7 @@ def _copied(module: nn.Module) -> nn.Module:
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()
         if hasattr(part, "gradient_checkpointing"):
-            part.gradient_checkpointing = False
+            vars(part)["gradient_checkpointing"] = False
     return copied
 
 

@@ -100,10 +100,10 @@ def candidates(sites: dict[str, Site]) -> list[Site]:
 def _may_attend(site: Site) -> bool:
     if isinstance(site.module, (*OTHER_MIXERS, nn.ModuleList, nn.LayerNorm)):
         return False
-    if not any(p.dim() >= 2 and p.is_floating_point() for p in site.module.parameters()):
-        # Layers that are built in every call leave no parameters, and attend all the same.
-        if not _reads_like_attention(site.module):
-            return False
+    # Layers that are built in every call leave no parameters, and attend all the same.
+    matrices = any(p.dim() >= 2 and p.is_floating_point() for p in site.module.parameters())
+    if not matrices and not _reads_like_attention(site.module):
+        return False
     output = main_output(site.output)
     if output is None or output.dim() != 3:
         return False
@@ -129,9 +129,20 @@ def innermost(found: list[str]) -> list[str]:
     ]
 
 
-def signature_names(module: nn.Module) -> list[str]:
-    """List the names of forward's parameters; none where it cannot be read."""
-    try:
-        return list(inspect.signature(module.forward).parameters)
-    except (TypeError, ValueError):
-        return []
+def forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
+    """List forward's parameters, those of base classes too where it passes anything on.
+
+    Where it takes anything and its bases say no more, those of `call` are listed, as in Keras.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    methods = [vars(kind)["forward"] for kind in type(module).__mro__ if "forward" in vars(kind)]
+    for method in (*methods, getattr(type(module), "call", None)):
+        try:
+            parameters = list(inspect.signature(method).parameters.values())[1:]  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            continue
+        for parameter in parameters:
+            found.setdefault(parameter.name, parameter)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(found.values())

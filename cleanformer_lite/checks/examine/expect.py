@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 MASKS = ("keep", "block", "add")
 
 
 @dataclass(frozen=True)
 class Expect:
-    """What was meant. Whatever is None is found out where it can be, and said to be unknown where not.
+    """What was meant. What is None is found out where it can be, and called unknown where not.
 
     `causal`: no output may change when a later token does. `mask`: what True (or 1) says of a key:
     "keep" it, "block" it; "add" for a mask of numbers that are added to the scores. `batch_first`:
@@ -37,15 +38,15 @@ class Expect:
 
         Raises: ValueError, naming the words that are known, for a word that is not.
         """
-        expect = cls()
+        meant: dict[str, Any] = {}
         names = [field.name for field in fields(cls)]
         for word in filter(None, (part.strip() for part in text.split(","))):
             name, _, value = word.partition("=")
             name = name.replace("-", "_")
             if name not in names:
                 raise ValueError(f"expected one of {', '.join(names)}, got {word!r}")
-            expect = replace(expect, **{name: value if name == "mask" else _truth(word, value)})
-        return expect
+            meant[name] = value if name == "mask" else _truth(word, value)
+        return cls(**meant)
 
 
 def _truth(word: str, value: str) -> bool:

@@ -44,7 +44,10 @@ class Finding:
 
 @dataclass
 class ModuleReport:
-    """What was found about one attention."""
+    """What was found about one attention.
+
+    `reads` says which output (row) moves with which token (column) in the call as it was met.
+    """
 
     where: str
     what: str
@@ -52,6 +55,7 @@ class ModuleReport:
     holds: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    reads: list[list[bool]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Write it down: eight lines where one bug was found."""

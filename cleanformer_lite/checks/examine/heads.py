@@ -1,4 +1,4 @@
-"""What can be read off a call as it runs: scale, softmax axis, heads, and where tokens get mixed."""
+"""Read off a call as it runs: scale, softmax axis, heads, and where tokens get mixed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
     exam.bug(
         named(
             mistake,
-            f"the softmax runs along axis {core.along}, the values are summed over axis {core.over}",
+            f"the softmax runs along axis {core.along}, the values are summed along {core.over}",
             tried="the weights of one query, summed",
             yours=number(far),
             target="1",
@@ -123,13 +123,14 @@ def scales_scores(exam: Examination, insight: Insight) -> bool | None:
         exam.bug(named("scale_missing" if _near(factor, 1.0) else "", what, **case))
     else:
         exam.report.notes.append(
-            f"scores are multiplied by {number(factor)}, not by 1 / sqrt(D) = {number(head_dim**-0.5)}"
+            f"scores are multiplied by {number(factor)}; 1 / sqrt(D) is {number(head_dim**-0.5)}"
         )
     return None
 
 
 def _in_two_places(core: Core, events: list[Any]) -> bool:
-    assert core.query is not None and core.key is not None
+    if core.query is None or core.key is None:
+        return False
     parts = [gain(core.query, events), gain(core.key, events)]
     parts.append(core.kernel_scale if core.is_fused else ratio(core, events))
     return sum(part is not None and not _near(float(part), 1.0) for part in parts) >= 2

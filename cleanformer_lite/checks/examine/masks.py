@@ -250,6 +250,11 @@ def _say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> 
     """Say what a mask does that hides no key in any form."""
     bench = exam.bench
     if not any(t.changes for t in tried):
+        if not _is_free(bench, tried[0]):
+            exam.report.unknown.append(
+                f"{label} (what stands in it is not read, that it is given is)"
+            )
+            return
         exam.bug(
             named(
                 "mask_ignored",
@@ -260,7 +265,7 @@ def _say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> 
             )
         )
         return
-    tried = [t for t in tried if _is_free(bench, t)] or tried
+    tried = [t for t in tried if t.changes and _is_free(bench, t)] or tried
     least = min(tried, key=lambda t: t.left if t.changes else float("inf"))
     if _hides_rows(bench, least.form, exam.heads, hidden):
         exam.bug(
@@ -276,7 +281,11 @@ def _say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> 
     if least.left == float("inf"):
         exam.report.unknown.append(f"{label} (no form of it hid one token alone)")
         return
-    if isinstance(bench.kwargs.get(label), Tensor) or exam.expect.mask or _is_free(bench, least):
+    if (
+        isinstance(bench.kwargs.get(label), Tensor)
+        or exam.expect.mask
+        or (least.changes and _is_free(bench, least))
+    ):
         share = least.left / max(least.before, 1e-9)
         case = {
             "tried": f"token {hidden} hidden and changed ({least.form})",
@@ -312,7 +321,7 @@ def _is_free(bench: Bench, tried: Tried) -> bool:
         ours, theirs = bench.call(**free).output, bench.call(**without).output
     except Exception:
         return False
-    return tried.changes and not differ(ours, theirs, theirs)
+    return not differ(ours, theirs, theirs)
 
 
 def _name_the_leak(exam: Examination, form: Form, hidden: int) -> str:
@@ -433,9 +442,10 @@ def _pairs_are_not_turned(exam: Examination, form: Form) -> None:
         return
     allowed = everything(bench)
     allowed[:, 2, 1] = False
-    used = {form.name: form.make(allowed, exam.heads)}
+    used: dict[str, Any] = {form.name: form.make(allowed, exam.heads)}
     moved, chosen = influence(bench, **used)
-    base, _ = influence(bench, **{form.name: form.make(everything(bench), exam.heads)})
+    free: dict[str, Any] = {form.name: form.make(everything(bench), exam.heads)}
+    base, _ = influence(bench, **free)
     column = chosen.index(1)
     if float(base[2, column]) > TOLERANCE and float(moved[2, column]) > TOLERANCE:
         exam.bug(
@@ -535,7 +545,7 @@ def _counts_both(
     bench = exam.bench
     allowed = everything(bench)
     allowed[:, :, 1] = False
-    both, _ = influence(bench, **{form.name: form.make(allowed, exam.heads)}, **given)
+    both, _ = influence(bench, **{**given, form.name: form.make(allowed, exam.heads)})
     rows = [row for row in range(len(both)) if row != 1]
     lost = bool((both[upper] > TOLERANCE).any())
     dropped = 1 in chosen and bool((both[rows, chosen.index(1)] > TOLERANCE).any())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -151,7 +152,7 @@ def drops_in_training(exam: Examination) -> bool | None:
     if not rates:
         raise NotAskedError("it keeps no rate of dropout")
     was_built_with_it = any(value > 0 for _, _, value in rates)
-    train = {"training": True} if "training" in bench.names else {}
+    train: dict[str, Any] = {"training": True} if "training" in bench.names else {}
     try:
         for part, name, _ in rates:
             setattr(part, name, 0.5)

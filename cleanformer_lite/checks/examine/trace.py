@@ -21,7 +21,7 @@ PROJECTIONS = {"linear", "addmm", "conv1d", "matmul", "__matmul__", "einsum", "m
 
 @dataclass
 class Event:
-    """One operation of a call: its tensors are those of the graph, so gradients can be asked for."""
+    """One operation of a call; gradients with respect to its tensors can be asked for."""
 
     kind: str
     inputs: list[Tensor]
@@ -73,13 +73,14 @@ class Watch(TorchFunctionMode):
 
     def look_inside(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Call a function of torch that is written in Python, and watch what it does."""
-        asks = functional.has_torch_function
-        functional.has_torch_function = lambda _: False
+        library = vars(functional)
+        asks = library["has_torch_function"]
+        library["has_torch_function"] = lambda _: False
         try:
             with self:
                 return func(*args, **kwargs)
         finally:
-            functional.has_torch_function = asks
+            library["has_torch_function"] = asks
 
     def note(self, name: str, args: Any, kwargs: dict[str, Any], result: Tensor) -> None:
         """Keep one operation if it is of a kind that matters."""
@@ -241,7 +242,7 @@ def _is_turned(ours: Tensor, weights: Tensor) -> bool | None:
 def _summed_axis(event: Event, is_first: bool, turned: bool) -> int | None:
     terms, _, result = event.named["equation"].replace(" ", "").partition("->")
     letters = terms.split(",")
-    ours = letters[0] if is_first else letters[-1]
+    ours: str = letters[0] if is_first else letters[-1]
     gone = [letter for letter in ours if letter not in result and letter.isalpha()]
     if len(gone) != 1:
         return None
