@@ -135,10 +135,11 @@ def forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
     Where it takes anything and its bases say no more, those of `call` are listed, as in Keras.
     """
     found: dict[str, inspect.Parameter] = {}
-    methods = [vars(kind)["forward"] for kind in type(module).__mro__ if "forward" in vars(kind)]
+    kinds = [kind for kind in type(module).__mro__ if kind is not nn.Module]
+    methods = [vars(kind)["forward"] for kind in kinds if "forward" in vars(kind)]
     for method in (*methods, getattr(type(module), "call", None)):
         try:
-            parameters = list(inspect.signature(method).parameters.values())[1:]  # type: ignore[arg-type]
+            parameters = list(inspect.signature(method).parameters.values())[1:]
         except (TypeError, ValueError):
             continue
         for parameter in parameters:

@@ -115,6 +115,8 @@ def scales_scores(exam: Examination, insight: Insight) -> bool | None:
         exam.bug(named("scaled_by_embed_dim", what, **case))
     elif _near(factor, 1 / head_dim) and _in_two_places(core, insight.seen.events):
         exam.bug(named("scaled_twice", what + " in two places", **case))
+    elif exam.expect.scaled and _near(factor, 1 / head_dim):
+        exam.bug(named("scale_without_root", what, **case))
     elif _near(factor, 1.0) and not exam.expect.scaled:
         exam.report.unknown.append(
             "scale (scores are not scaled: by design, as in T5, or forgotten)"
