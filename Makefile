@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test bench serve notebooks lint clean
+.PHONY: help book test bench serve notebooks mistakes lint clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -24,10 +24,11 @@ bench: $(INSTALLED)  ## Time our modules beside PyTorch's and Hugging Face's, an
 	@$(BIN)/python tools/bench.py
 	@$(BIN)/python tools/bench_checks.py
 
-lint: $(INSTALLED)  ## Check style and types
+lint: $(INSTALLED)  ## Check style, types and which file may import which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 serve: $(INSTALLED)  ## Serve the book on localhost and rebuild it on every change
 	@$(BIN)/python tools/serve_book.py
@@ -35,8 +36,11 @@ serve: $(INSTALLED)  ## Serve the book on localhost and rebuild it on every chan
 notebooks: $(INSTALLED)  ## Generate book/*.ipynb from book/*.md
 	@$(BIN)/python tools/make_notebooks.py
 
+mistakes: $(INSTALLED)  ## Write book/species.md anew: every known mistake, and what catches it
+	@$(BIN)/python tools/write_mistakes.py
+
 clean:  ## Remove the environment, the built book and every cache
-	rm -rf .venv _build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv _build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt pyproject.toml tools/make_environment.sh

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cleanformer_lite.threads import one_thread
+
 CHOICES = 4  # keys to tell apart, values to tell apart, items in the memory
 FEATURES = 4 * CHOICES
 # Where each feature of key 1, value 1, key 2, value 2 is put.
@@ -75,6 +77,7 @@ def model_of_size(attention: nn.Module, budget: int) -> RetrievalModel:
     return RetrievalModel(attention, hidden)
 
 
+@one_thread()
 def train_retrieval(
     attention: Callable[[], nn.Module],
     layout: str,
@@ -97,6 +100,7 @@ def train_retrieval(
     return model
 
 
+@one_thread()
 @torch.no_grad()
 def retrieval_accuracy(model: RetrievalModel, layout: str, seed: int = 1_000_000) -> float:
     """Return the share of values, 0 to 1, that a model names right on 2,000 fresh queries."""

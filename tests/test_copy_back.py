@@ -2,9 +2,15 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from cleanformer_lite import HeadsBuiltInForward, LoopedMultiHeadAttention
-from cleanformer_lite.copy_back import copy_back_accuracy, copy_back_batch, train_copy_back
+from cleanformer_lite.copy_back import (
+    CopyBackModel,
+    copy_back_accuracy,
+    copy_back_batch,
+    train_copy_back,
+)
 
 
 def generator() -> torch.Generator:
@@ -52,3 +58,16 @@ def test_a_causal_model_cannot_be_asked_to_look_ahead() -> None:
     difference = (model(letters) - model(changed)).abs().amax(dim=(0, 2, 3))
     assert difference[:-1].max() == 0
     assert difference[-1] > 0
+
+
+def test_a_hidden_layer_reads_out_what_one_linear_layer_cannot() -> None:
+    torch.manual_seed(0)
+    models = [
+        CopyBackModel(nn.Identity(), 10, 9, 2, residual=True, hidden=hidden) for hidden in (0, 7)
+    ]
+    linear, hidden = (model.readout for model in models)
+    x, y = torch.randn(2, 3, 10)
+    middle = [readout((x + y) / 2) - (readout(x) + readout(y)) / 2 for readout in (linear, hidden)]
+    assert middle[0].abs().max() < 1e-6
+    assert middle[1].abs().max() > 1e-3
+    assert hidden(x).shape == linear(x).shape == (3, 16)

@@ -16,7 +16,7 @@ from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from cleanformer_lite import FusedMultiHeadAttention, SplitMultiHeadAttention, copy_weights
 from cleanformer_lite.timing import compare
-from cleanformer_lite.timing.setting import name_device
+from cleanformer_lite.timing.units import name_device
 from cleanformer_lite.timing.variants import TorchAttention
 
 # N, L, E, H: where launching dominates, a small model, a larger one, a long sequence.

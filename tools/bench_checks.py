@@ -26,13 +26,13 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
+from write_mistakes import mistake_modules  # noqa: E402
 
 from cleanformer_lite import check  # noqa: E402
 from cleanformer_lite.checks import EXERCISES, Exercise  # noqa: E402
-from cleanformer_lite.checks.functions import FunctionProbe  # noqa: E402
-from cleanformer_lite.checks.matrix import specimen_classes  # noqa: E402
-from cleanformer_lite.checks.module_probe import ModuleProbe  # noqa: E402
-from cleanformer_lite.timing.setting import name_device  # noqa: E402
+from cleanformer_lite.checks.engine.function_probe import FunctionProbe  # noqa: E402
+from cleanformer_lite.checks.engine.module_probe import ModuleProbe  # noqa: E402
+from cleanformer_lite.timing.units import name_device  # noqa: E402
 
 RIGHT = "right"
 COLUMNS = ("first", "warm", "cpu", "own")
@@ -155,7 +155,7 @@ def mistakes(exercise: Exercise) -> dict[str, Any]:
         return {species: variants[0] for species, variants in probe.mistakes.items()}
     if not isinstance(probe, ModuleProbe):
         return {}
-    modules = {species: variants[0] for species, variants in specimen_classes().items()}
+    modules = {species: variants[0] for species, variants in mistake_modules().items()}
     if probe.contract.weights:
         return dict(modules)
     return {species: output_alone(module) for species, module in modules.items()}

@@ -1,6 +1,11 @@
-"""Sphinx extension: formulas become MathML at build time, so that no page needs a script for it."""
+"""Sphinx extension: formulas become MathML at build time, so that no page needs a script for it.
+
+A bold Q, K or V takes the colour of query, key or value, as do the roles `q`, `k` and `v` in prose.
+"""
 
 import html
+import unicodedata
+from typing import Any
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -11,16 +16,43 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 LOGGER = logging.getLogger(__name__)
+COLOURED = {"q": "query", "k": "key", "v": "value"}
 
 
 def to_mathml(node: nodes.math | nodes.math_block, *, as_block: bool) -> str:
     """Translate one formula; where that fails, warn, which fails the build."""
     formula = node.astext().strip()
     try:
-        return str(tex2mathml(formula, as_block=as_block))
+        return colour(str(tex2mathml(formula, as_block=as_block)))
     except MathError as error:
         LOGGER.warning("cannot write %r as MathML: %s", formula, error, location=node)
         return f"<code>{html.escape(formula)}</code>"
+
+
+def colour(mathml: str) -> str:
+    """Give each bold Q, K and V its class; the plain letter stays, which every font has."""
+    for letter, kind in COLOURED.items():
+        bold = unicodedata.lookup(f"MATHEMATICAL BOLD CAPITAL {letter}")
+        coloured = f'<mi class="{kind}">{letter.upper()}</mi>'
+        mathml = mathml.replace(f"<mi>{bold}</mi>", coloured)
+    return mathml
+
+
+def coloured_word(kind: str) -> Any:
+    """Make the role that writes its text in the colour of query, key or value."""
+
+    def role(
+        name: str,
+        raw: str,
+        text: str,
+        line: int,
+        inliner: object,
+        options: Any = (),
+        content: Any = (),
+    ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        return [nodes.inline(raw, text, classes=[kind])], []
+
+    return role
 
 
 def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -42,6 +74,8 @@ def visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the renderer that `html_math_renderer: mathml` names."""
+    """Register the roles, and the renderer that `html_math_renderer: mathml` names."""
+    for letter, kind in COLOURED.items():
+        app.add_role(letter, coloured_word(kind))
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

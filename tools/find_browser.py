@@ -1,51 +1,79 @@
-"""Find a Chromium to test the built pages with; with --install, fetch one where there is none."""
+"""Find the browsers that the pages are tested in; with --install, fetch those that are missing."""
 
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-ADVICE = "Install Chromium or Chrome so that one of these is on the PATH: " + ", ".join(NAMES)
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two browsers, and how a machine may come by it."""
+
+    name: str
+    commands: tuple[str, ...]
+    package: str  # Debian's
+
+    @property
+    def advice(self) -> str:
+        """Say what to do where there is none."""
+        return (
+            f"Install {self.name} so that one of these is on the PATH: {', '.join(self.commands)}"
+        )
 
 
-def on_path() -> str | None:
+KINDS = {
+    "chromium": Kind(
+        "Chromium or Chrome",
+        ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+        "chromium",
+    ),
+    "firefox": Kind("Firefox", ("firefox-esr", "firefox"), "firefox-esr"),
+}
+
+
+def on_path(kind: str) -> str | None:
     """Return a browser that the machine already has."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+    return next(filter(None, map(shutil.which, KINDS[kind].commands)), None)
 
 
-def from_playwright() -> str | None:
+def from_playwright(kind: str) -> str | None:
     """Return the browser that Playwright downloaded for itself, if it did."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
+        path = str(getattr(playwright, kind).executable_path)
     return path if Path(path).exists() else None
 
 
-def find_browser() -> str | None:
-    """Return the path of a Chromium, or None."""
-    return on_path() or from_playwright()
+def find_browser(kind: str) -> str | None:
+    """Return the path of a `"chromium"` or a `"firefox"`, or None."""
+    return on_path(kind) or from_playwright(kind)
 
 
-def install() -> None:
+def install(kind: str) -> None:
     """Try the system's packages when root, then Playwright's own download."""
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-q"], ["install", "-q", "-y", "chromium"]):
+        for command in (["update", "-q"], ["install", "-q", "-y", KINDS[kind].package]):
             subprocess.run(["apt-get", *command], env=environment, stdin=subprocess.DEVNULL)
-    if not on_path():
-        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"])
+    if not on_path(kind):
+        subprocess.run([sys.executable, "-m", "playwright", "install", kind])
 
 
 def main() -> int:
-    """Print the browser's path, or what to do about there being none."""
-    if not find_browser() and "--install" in sys.argv:
-        install()
-    path = find_browser()
-    print(f"Browser: {path}" if path else f"No browser, and none could be installed. {ADVICE}")
-    return 0 if path else 1
+    """Print each browser's path, or what to do about there being none."""
+    missing = 0
+    for kind, browser in KINDS.items():
+        if not find_browser(kind) and "--install" in sys.argv:
+            install(kind)
+        path = find_browser(kind)
+        missing += path is None
+        none = f"none, and none could be installed. {browser.advice}"
+        print(f"{browser.name}: {path or none}")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -45,7 +45,14 @@ def notebook_cells(book: Book, stem: str) -> Iterator[Cell]:
         if read.cell_type == "markdown":
             source = writer.convert(source, first_line(book.texts[stem], above))
         if source:
-            yield cell(read.cell_type, source, dict(read.metadata), seen)
+            yield cell(read.cell_type, source, folded(dict(read.metadata)), seen)
+
+
+def folded(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Fold the output of a cell that waits for a prediction, in front ends that know how."""
+    if {"waits", "waits-all"} & set(metadata.get("tags", [])):
+        return {**metadata, "jupyter": {"outputs_hidden": True}}
+    return metadata
 
 
 def first_line(text: str, above: int) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from book_sources import Book
 from plain_roles import plain_roles
+from questions import Choice, check_prediction, check_quiz, read_question
 from refusal import RefusalError
 
 OPENING = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:.-]+)\}[ \t]*(?P<argument>.*)$")
@@ -97,13 +98,56 @@ class PlainMarkdown:
             return self._boxed(directive, argument, "")
         if name in ("figure", "image"):
             return self._picture(directive)
+        if name in ("predict", "quiz"):
+            return self._question(directive)
+        if name == "reveal":
+            return details("When you have decided, open this", self._below(directive))
+        if name == "viewer":
+            stem = self.file.removeprefix(f"{self.book.folder.name}/").removesuffix(".md")
+            address = f"{self.book.published}/{stem}.html"
+            return f"*Here stands a picture that moves. It moves on [the page]({address}).*"
         content = "\n".join(directive.body).strip("\n")
         if name == "math":
             return f"$$\n{argument}{content}\n$$"
         if name in ("code", "code-block"):
             return f"```{argument}\n{content}\n```"
-        where = directive.line - 1 - len(directive.options)
-        raise RefusalError(self.file, where, f"no plain Markdown for the directive {{{name}}}")
+        raise self._refusal(directive, f"no plain Markdown for the directive {{{name}}}")
+
+    def _refusal(self, directive: Directive, what: str) -> RefusalError:
+        """Refuse a directive by its first line."""
+        return RefusalError(self.file, directive.line - 1 - len(directive.options), what)
+
+    def _below(self, directive: Directive) -> str:
+        return self.convert("\n".join(directive.body), directive.line)
+
+    def _question(self, directive: Directive) -> str:
+        """Write a prediction as a quotation, a quiz with a box to open for each choice."""
+        name, options = directive.argument, directive.options
+        try:
+            question = read_question(directive.body)
+            if directive.name == "quiz":
+                check_quiz(name, question)
+            else:
+                check_prediction(name, question, options)
+        except ValueError as error:
+            raise self._refusal(directive, str(error)) from None
+        asked = self.convert("\n".join(question.text), directive.line)
+        if directive.name == "quiz":
+            boxes = [self._explained(choice, directive.line) for choice in question.choices]
+            return "\n\n".join([blockquote("Question", asked), *boxes])
+        labels = [self._label(choice, directive.line) for choice in question.choices]
+        if "slider" in options:
+            low, high, _ = options["slider"].split()
+            labels = [" ".join(["a number from", low, "to", high, options.get("unit", "")]).strip()]
+        listed = "\n".join(f"- {label}" for label in labels)
+        return blockquote("Predict", f"{asked}\n\n{listed}")
+
+    def _label(self, choice: Choice, line: int) -> str:
+        return self._prose([choice.label], line + choice.line)
+
+    def _explained(self, choice: Choice, line: int) -> str:
+        reason = self.convert("\n".join(choice.reason), line + choice.line + 1)
+        return details(self._label(choice, line), reason)
 
     def _boxed(self, directive: Directive, title: str, first: str) -> str:
         content = "\n".join([first, *directive.body] if first else directive.body)

@@ -54,6 +54,8 @@ def write_role(span: re.Match[str], book: Book) -> str:
         return span[0]
     if role == "math":
         return f"${content}$"
+    if role in ("q", "k", "v"):  # coloured on the page
+        return f"**{content}**"
     if role in ("cite", "cite:p"):
         return "(" + "; ".join(cited(key, book, "{}, {}") for key in content.split(",")) + ")"
     if role == "cite:t":

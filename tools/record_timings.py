@@ -18,29 +18,25 @@ os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
 import torch
 from tqdm import tqdm
 
-from cleanformer_lite.timing.floor import Rates, Shape, floor_seconds, measure_rates
+from cleanformer_lite.timing.gpu import describe_card, usual_dtype
+from cleanformer_lite.timing.paper import Rates, floor_seconds, measure_rates
 from cleanformer_lite.timing.recordings import Birth, Recording, file_for
-from cleanformer_lite.timing.setting import name_dtype, this_machine
-from cleanformer_lite.timing.sweep import Point, Row, sweep
-from cleanformer_lite.timing.variants import COMPILED, DIFFERENT, VARIANTS
+from cleanformer_lite.timing.sweep import Point, Row, names_that_fit, sweep
+from cleanformer_lite.timing.units import name_dtype, this_machine
+from cleanformer_lite.timing.variants import COMPILED, VARIANTS, Shape, names_that_differ
 
 HEADS = (1, 2, 4, 8, 16, 32)
 LENGTHS = {"cpu": (64, 256, 1024), "cuda": (64, 256, 1024, 2048, 4096, 8192)}
 WIDTH = {"cpu": 256, "cuda": 1024}
-USUAL = {"cpu": torch.float32, "cuda": torch.bfloat16}
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 BATCHES = (2, 4, 8, 16)
 SECONDS_A_POINT, FEWEST, MOST = 6, 9, 25
-# Scores of all heads at once, kept for the way back three times over: beyond this no written-out
-# variant is asked for them.
-MOST_BYTES = {"cpu": 4 * 2**30, "cuda": 64 * 2**30}
-WRITTEN_OUT = ("split", "fused, no flash", "nn.MHA, weights")
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def points_for(kind: str) -> list[Point]:
     """List the points: heads by length, batches, dtypes, and a problem that is all launching."""
-    width, usual = WIDTH[kind], USUAL[kind]
+    width, usual = WIDTH[kind], usual_dtype(kind)
     points = []
     for backward in (False, True):
         points += [
@@ -58,19 +54,16 @@ def points_for(kind: str) -> list[Point]:
 
 def names_at(point: Point, kind: str, compiling: bool) -> list[str]:
     """Leave out what would not fit into memory at this point; put in what is to be compiled."""
-    shape = point.shape
-    scores = shape.batch * shape.num_heads * shape.length**2 * point.dtype.itemsize
-    fits = 3 * scores <= MOST_BYTES[kind]
-    names = [name for name in VARIANTS if fits or name not in WRITTEN_OUT]
-    compiled = [name + COMPILED for name in names if name not in DIFFERENT] if compiling else []
-    return names + compiled
+    names = names_that_fit(list(VARIANTS), point.shape, point.dtype.itemsize, kind)
+    other = names_that_differ(names)
+    return names + [name + COMPILED for name in names if compiling and name not in other]
 
 
 def compiled_points(kind: str) -> list[Point]:
     """List the few points at which the compiled variants are timed: each compiles anew."""
     lengths = LENGTHS[kind][0], LENGTHS[kind][2]
     return [
-        Point(Shape(1, length, WIDTH[kind], 8), USUAL[kind], backward)
+        Point(Shape(1, length, WIDTH[kind], 8), usual_dtype(kind), backward)
         for length in lengths
         for backward in (False, True)
     ]
@@ -122,6 +115,7 @@ def birth(kind: str) -> Birth:
     """Say where, with what and when the times are measured."""
     return Birth(
         **asdict(this_machine(torch.device(kind))),
+        **describe_card(kind, usual_dtype(kind)),
         kind=kind,
         commit=commit(),
         command=" ".join(["python", "tools/record_timings.py", *sys.argv[1:]]),

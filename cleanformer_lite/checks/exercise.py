@@ -1,11 +1,11 @@
 """What an exercise is: one declaration that the notebook, the command line and the tests share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
 
-from cleanformer_lite.checks.report import Verdict
+from cleanformer_lite.checks.report import Report
 
 Fact = Tensor | str | bool | int | float
 Observations = dict[str, Fact]
@@ -19,7 +19,7 @@ class Probe(Protocol):
 
     def observe(self, answer: object, seed: int) -> Observations: ...
 
-    def judge(self, facts: Observations, seed: int) -> Verdict: ...
+    def judge(self, observed: Observations, seed: int) -> Report: ...
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,27 @@ class Exercise:
     def properties(self) -> tuple[str, ...]:
         """What is asked of an answer, in the order in which it is checked."""
         return self.probe.properties
+
+
+def observe(exercise: Exercise, answer: object, seed: int) -> Observations:
+    """Run an answer on seeded inputs and write down what happens, without any opinion.
+
+    This half runs where the answer lives and may be lied to by it. What an answer raises becomes
+    text; only what is meant to stop it (a time limit, an interrupt) passes through.
+    """
+    return exercise.probe.observe(answer, seed)
+
+
+def judge(exercise: Exercise, observed: Observations, seed: int) -> Report:
+    """Compare what was observed with what the seed makes of a right answer.
+
+    This half needs nothing of the answer but its observations, and believes none of them: what is
+    missing or of the wrong kind is a failed property, never an exception.
+    """
+    try:
+        found = exercise.probe.judge(observed, seed)
+    except Exception as error:  # observations may be forged in ways that nobody thought of
+        message = f"unreadable observations: {error}"
+        found = Report(status="failed", failed=exercise.properties[:1], message=message)
+    points = exercise.points if found.passed else 0
+    return replace(found, exercise=exercise.id, points=points, max_points=exercise.points)

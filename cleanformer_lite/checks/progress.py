@@ -1,13 +1,13 @@
 """What a reader has solved so far, in one JSON file that can be carried elsewhere."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cleanformer_lite.checks.course import EXERCISES
 from cleanformer_lite.checks.report import STATUSES, Report
+from cleanformer_lite.files import write_file
 
 FILE = "cleanformer_lite_progress.json"
 NUMBERS = ("points", "max_points", "tries")
@@ -44,6 +44,8 @@ class Progress:
         entry.setdefault("max_points", report.max_points)
         entry.setdefault("status", report.status)
         entry["tries"] = best["tries"] + (report.status != "missing")
+        if report.status != "missing":
+            entry["mistake"] = report.mistake
         self.results[report.exercise] = entry
         if self.path is not None:
             self.save()
@@ -62,23 +64,18 @@ class Progress:
         target = Path(path or self.path or FILE)
         take(self.results, read(target))
         text = json.dumps({"version": 1, "results": self.results}, indent=1, sort_keys=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_file(target, text + "\n")
         return target
+
+    def mistake(self, exercise: str) -> str:
+        """Return the mistake that the last check of an exercise named; empty if it named none."""
+        return str(self.results.get(exercise, {}).get("mistake", ""))
 
     @property
     def points(self) -> int:
         return sum(entry["points"] for entry in self.results.values())
 
     def __str__(self) -> str:
-        from cleanformer_lite.checks.chapters import EXERCISES
-
         lines = [
             f"{name}: {self.results.get(name, {'points': 0})['points']} of {exercise.points}"
             for name, exercise in EXERCISES.items()

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises: ValueError for an exercise or a step that does not exist.
     """
-    from cleanformer_lite.checks.checking import find
+    from cleanformer_lite.checks import find
 
     exercise = find(arguments.exercise)
     hints, step = exercise.hints, arguments.step

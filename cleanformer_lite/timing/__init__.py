@@ -1,22 +1,22 @@
 """Counting and timing attention variants, and saying on what they were counted and timed."""
 
 from cleanformer_lite.timing.compare import Comparison, compare
-from cleanformer_lite.timing.floor import (
+from cleanformer_lite.timing.counts import OperatorCount, count_operators, peak_memory
+from cleanformer_lite.timing.elsewhere import measured_elsewhere
+from cleanformer_lite.timing.measure import Measurement, measure
+from cleanformer_lite.timing.paper import (
+    Line,
     Rates,
-    Shape,
     count_bytes,
     count_flops,
+    fit_line,
     floor_seconds,
     measure_rates,
     predict_seconds,
 )
-from cleanformer_lite.timing.law import Line, fit_line
-from cleanformer_lite.timing.measure import Measurement, measure
-from cleanformer_lite.timing.memory import peak_memory
-from cleanformer_lite.timing.operators import OperatorCount, count_operators
 from cleanformer_lite.timing.pictures import plot_comparison, plot_law
 from cleanformer_lite.timing.recall import Timings, measure_or_recall
-from cleanformer_lite.timing.variants import VARIANTS, build_variants
+from cleanformer_lite.timing.variants import VARIANTS, Shape, build_variants
 from cleanformer_lite.timing.wrong_ways import WrongWay, wrong_ways
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "measure",
     "measure_or_recall",
     "measure_rates",
+    "measured_elsewhere",
     "peak_memory",
     "plot_comparison",
     "plot_law",

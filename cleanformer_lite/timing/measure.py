@@ -1,19 +1,22 @@
 """Measure one call: how long it takes, how much of that is launching, and what memory it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from cleanformer_lite.timing.calls import make_call, make_timer, warm_up
-from cleanformer_lite.timing.device_time import count_launches, device_seconds
-from cleanformer_lite.timing.kept_heap import heap_for
-from cleanformer_lite.timing.memory import peak_memory
-from cleanformer_lite.timing.operators import OperatorCount, count_operators, name_kernel
-from cleanformer_lite.timing.quartiles import Quartiles, in_bytes
-from cleanformer_lite.timing.setting import Setting, describe_setting
+from cleanformer_lite.threads import one_thread
+from cleanformer_lite.timing.calls import (
+    Inputs,
+    as_inputs,
+    heap_for,
+    make_call,
+    make_timer,
+    warm_up,
+)
+from cleanformer_lite.timing.counts import OperatorCount, count_operators, name_kernel, peak_memory
+from cleanformer_lite.timing.gpu import count_launches, replayed
+from cleanformer_lite.timing.pictures import draw_bars
+from cleanformer_lite.timing.units import Quartiles, Setting, describe_setting, in_bytes, in_time
 
 FEWEST = 15  # replays of a CUDA graph
 
@@ -46,24 +49,44 @@ class Measurement:
             return None
         return max(0.0, 1.0 - self.device.median / self.wall.median)
 
-    def __str__(self) -> str:
-        lines = [f"time       {self.wall}, {self.samples} samples"]
-        if self.device is not None:
-            lines.append(f"GPU alone  {self.device}, L2 cache emptied before each")
-            lines.append(f"launching  {self.launch_share:.0%} of the time")
+    def counted(self) -> dict[str, str]:
+        """Return what was counted rather than timed, by its name."""
+        counts = {
+            "operators": f"{self.operators.compute}, attention: {self.kernel}",
+            "memory": f"{in_bytes(self.peak_memory)} at most",
+        }
         if self.launches is not None:
-            lines.append(f"launches   {self.launches}")
-        lines.append(f"operators  {self.operators.compute}, attention: {self.kernel}")
-        lines.append(f"memory     {in_bytes(self.peak_memory)} at most")
-        return "\n".join([*lines, str(self.setting)])
+            counts = {"launches": str(self.launches), **counts}
+        if self.launch_share is not None:
+            counts = {"launching": f"{self.launch_share:.0%} of the time", **counts}
+        return counts
+
+    def __str__(self) -> str:
+        lines = {"time": f"{self.wall}, {self.samples} samples"}
+        if self.device is not None:
+            lines["GPU alone"] = f"{self.device}, L2 cache emptied before each"
+        written = [f"{name:9}  {text}" for name, text in {**lines, **self.counted()}.items()]
+        return "\n".join([*written, str(self.setting)])
 
     def __repr__(self) -> str:
-        return str(self)  # so that a notebook shows it
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Draw the times as bars on one scale, with what was counted below them."""
+        times = {"time": self.wall, "GPU alone": self.device}
+        bars = {
+            name: (time, (in_time(time.median), f"{in_time(time.lower)} to {in_time(time.upper)}"))
+            for name, time in times.items()
+            if time is not None
+        }
+        counts = "; ".join(f"{name}: {text}" for name, text in self.counted().items())
+        birth = f"{counts}.\n{self.samples} samples, {self.setting}"
+        return draw_bars(bars, ("median time", "quartiles"), birth)
 
 
 def measure(
     variant: Callable[..., Any],
-    inputs: Sequence[Tensor],
+    inputs: Inputs,
     *,
     backward: bool = False,
     seconds: float = 1.0,
@@ -80,32 +103,25 @@ def measure(
     """
     if seconds <= 0:
         raise ValueError(f"wanted seconds above 0, got {seconds}")
-    setting = describe_setting(inputs, backward, [variant])
-    call = make_call(variant, inputs, backward)
-    timer = make_timer(call)
-    with heap_for(inputs):
-        warm_up(timer)
-        found = timer.adaptive_autorange(
-            min_run_time=seconds / 10, max_run_time=seconds, threshold=0.03
+    given = as_inputs(inputs)
+    with one_thread():
+        setting = describe_setting(given, backward, [variant])
+        call = make_call(variant, given, backward)
+        timer = make_timer(call)
+        with heap_for(given):
+            warm_up(timer)
+            found = timer.adaptive_autorange(
+                min_run_time=seconds / 10, max_run_time=seconds, threshold=0.03
+            )
+        on_gpu = given[0].device.type == "cuda"
+        device = replayed(call, max(FEWEST, len(found.times))) if on_gpu else None
+        return Measurement(
+            wall=Quartiles.of(found.times),
+            device=None if device is None else Quartiles.of(device),
+            launches=count_launches(call) if on_gpu else None,
+            samples=len(found.times),
+            operators=count_operators(variant, given, backward=backward),
+            peak_memory=peak_memory(variant, given, backward=backward),
+            kernel=name_kernel(variant, given),
+            setting=setting,
         )
-    on_gpu = inputs[0].device.type == "cuda"
-    device = replayed(call, max(FEWEST, len(found.times))) if on_gpu else None
-    return Measurement(
-        wall=Quartiles.of(found.times),
-        device=None if device is None else Quartiles.of(device),
-        launches=count_launches(call) if on_gpu else None,
-        samples=len(found.times),
-        operators=count_operators(variant, inputs, backward=backward),
-        peak_memory=peak_memory(variant, inputs, backward=backward),
-        kernel=name_kernel(variant, inputs),
-        setting=setting,
-    )
-
-
-def replayed(call: Callable[[], None], samples: int) -> list[float] | None:
-    """Return the device's own times, or None for a call that CUDA cannot record as a graph."""
-    try:
-        return device_seconds(call, samples)
-    except RuntimeError:
-        torch.cuda.synchronize()
-        return None

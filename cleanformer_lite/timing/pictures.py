@@ -1,17 +1,64 @@
-"""Pictures of times: the law of launching, and bars with their spread."""
+"""Pictures of times: bars with their spread, for notebooks and pages, and the law of launching."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
 
-from cleanformer_lite.timing.compare import Comparison
-from cleanformer_lite.timing.law import Line
-from cleanformer_lite.timing.quartiles import in_time
+from cleanformer_lite.timing.units import Quartiles, in_time
+
+if TYPE_CHECKING:
+    from cleanformer_lite.timing.compare import Comparison
+    from cleanformer_lite.timing.paper import Line
 
 # One dark and one light blue, told apart by every kind of eye; what a bar is stands beside it.
 INK, FILL = "#0b3c5d", "#8ec3e6"
+_CELL = "padding:.15em .6em;text-align:left;white-space:nowrap"
+_BARS = "position:relative;display:block;min-width:9em;height:1em"
+_BAR = f"position:absolute;left:0;top:.1em;height:.8em;background:{FILL};border:1px solid {INK}"
+_WHISKER = "position:absolute;top:.5em;height:0;border-top:2px solid currentColor"
 
 
-def plot_law(operators: Sequence[int], seconds: Sequence[float], line: Line) -> Any:
+def draw_bars(
+    bars: Mapping[str, tuple[Quartiles, Sequence[str]]], columns: Sequence[str], birth: str
+) -> str:
+    """Write an HTML table with a bar for each name, all on one scale that starts at 0.
+
+    Each bar ends at the median, and a line on it goes from quartile to quartile. The texts of a bar
+    stand beside it under `columns`; a column without any text is left out. `birth` stands below.
+    """
+    most = max(time.upper for time, _ in bars.values())
+    kept = [at for at in range(len(columns)) if any(texts[at] for _, texts in bars.values())]
+    head = "".join(_cell("th", escape(columns[at])) for at in kept)
+    lines = "".join(
+        f'<tr><th scope="row" style="{_CELL}">{escape(name)}</th>'
+        + _cell("td", _draw_bar(time, most))
+        + "".join(_cell("td", escape(texts[at])) for at in kept)
+        + "</tr>"
+        for name, (time, texts) in bars.items()
+    )
+    return (
+        '<div class="times" style="overflow-x:auto" tabindex="0" role="region" '
+        'aria-label="Times"><table style="border-collapse:collapse"><thead><tr><td></td><td></td>'
+        f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+        f'<p style="font-size:.9em">{escape(birth)}</p>'
+    )
+
+
+def _cell(tag: str, content: str) -> str:
+    scope = ' scope="col"' if tag == "th" else ""
+    return f'<{tag}{scope} style="{_CELL}">{content}</{tag}>'
+
+
+def _draw_bar(time: Quartiles, most: float) -> str:
+    lower, median, upper = (100 * part / most for part in time)
+    return (
+        f'<span style="{_BARS}" aria-hidden="true">'
+        f'<span style="{_BAR};width:{median:.2f}%"></span>'
+        f'<span style="{_WHISKER};left:{lower:.2f}%;width:{upper - lower:.2f}%"></span></span>'
+    )
+
+
+def plot_law(operators: Sequence[int], seconds: Sequence[float], line: "Line") -> Any:
     """Draw times against operators, with the line through them.
 
     Units: seconds. Returns a matplotlib Figure.
@@ -31,7 +78,7 @@ def plot_law(operators: Sequence[int], seconds: Sequence[float], line: Line) -> 
     return figure
 
 
-def plot_comparison(found: Comparison) -> Any:
+def plot_comparison(found: "Comparison") -> Any:
     """Draw one bar for each variant: the median time, with a line from quartile to quartile.
 
     Times that differ more than tenfold stand on a logarithmic axis, as points: a bar's length would

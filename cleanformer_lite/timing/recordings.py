@@ -1,18 +1,17 @@
-"""Times measured once on a named machine, kept in a file with their birth certificate."""
+"""Times measured once on a named machine, kept in a file with where and how they were measured."""
 
 import json
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cleanformer_lite.timing.floor import Rates
-from cleanformer_lite.timing.quartiles import Quartiles
-from cleanformer_lite.timing.setting import Machine, name_device
+from cleanformer_lite.files import write_file
+from cleanformer_lite.timing.paper import Rates
 from cleanformer_lite.timing.sweep import Row
+from cleanformer_lite.timing.units import Machine, Quartiles, name_device
 
 FOLDER = Path(__file__).parent.parent / "recordings"
 COLUMNS = [field.name for field in fields(Row)]
@@ -21,14 +20,23 @@ SPREADS = ("time", "ratio", "device_time")
 
 @dataclass(frozen=True, kw_only=True)
 class Birth(Machine):
-    """The machine that numbers were measured on ("cuda" or "cpu"), and how they were made."""
+    """The machine that numbers were measured on ("cuda" or "cpu"), and how they were made.
+
+    Of a graphics card also its `capability`, its `clocks` in MHz where they could be read, and the
+    `backends` that it had for attending.
+    """
 
     kind: str
     commit: str
     command: str
+    capability: str | None = None
+    clocks: dict[str, int] | None = None
+    backends: list[str] | None = None
 
     def __str__(self) -> str:
-        return f"{super().__str__()}, commit {self.commit}"
+        card = "" if self.capability is None else f", compute capability {self.capability}"
+        clock = "" if not self.clocks else f", at {self.clocks['clocks.sm']} MHz"
+        return f"{super().__str__()}{card}{clock}, commit {self.commit}"
 
 
 @dataclass(frozen=True)
@@ -48,23 +56,22 @@ class Recording:
         }
         head = json.dumps(content, indent=1).removesuffix("\n}")
         rows = ",\n".join("  " + json.dumps(_as_list(row)) for row in self.rows)
-        beside = path.with_suffix(".part")
-        beside.write_text(f'{head},\n "rows": [\n{rows}\n ]\n}}\n', encoding="utf8")
-        os.replace(beside, path)
+        write_file(path, f'{head},\n "rows": [\n{rows}\n ]\n}}\n')
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
-        """Read a recording.
+        """Read a recording, of an older or a newer version too.
+
+        A column that this version does not know is left out; one that the file lacks is None, if
+        `Row` allows it.
 
         Raises: FileNotFoundError; ValueError, saying where, if the file is not a recording.
         """
         try:
             content = json.loads(path.read_text(encoding="utf8"))
-            if content["columns"] != COLUMNS:
-                raise ValueError(f"wanted the columns {COLUMNS}, got {content['columns']}")
-            rates = {name: Rates(**numbers) for name, numbers in content["rates"].items()}
-            rows = [_as_row(cells) for cells in content["rows"]]
-            return cls(Birth(**content["birth"]), rates, rows)
+            rates = {name: _pick(Rates, numbers) for name, numbers in content["rates"].items()}
+            rows = [_as_row(content["columns"], cells) for cells in content["rows"]]
+            return cls(_pick(Birth, content["birth"]), rates, rows)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"wanted a recording of times in {path}, got {error!r}") from error
 
@@ -96,7 +103,22 @@ def _rounded(cell: Any) -> Any:
     return float(f"{cell:.4g}") if isinstance(cell, float) else cell
 
 
-def _as_row(cells: Sequence[Any]) -> Row:
-    given = dict(zip(COLUMNS, cells, strict=True))
-    spreads = {k: None if given[k] is None else Quartiles(*given[k]) for k in SPREADS}
-    return Row(**{**given, **spreads})
+def _as_row(columns: Iterable[str], cells: Iterable[Any]) -> Row:
+    given = dict(zip(columns, cells, strict=True))
+    spreads = {k: Quartiles(*given[k]) for k in SPREADS if given.get(k) is not None}
+    row: Row = _pick(Row, {**given, **spreads})
+    return row
+
+
+def _pick(kind: Any, given: Mapping[str, Any]) -> Any:
+    """Make a dataclass of what it knows of, and leave out the rest.
+
+    Raises: ValueError naming what it cannot do without.
+    """
+    known = {field.name: field for field in fields(kind)}
+    missing = [
+        name for name, field in known.items() if name not in given and field.default is MISSING
+    ]
+    if missing:
+        raise ValueError(f"wanted {', '.join(missing)}, got {', '.join(given)}")
+    return kind(**{name: given[name] for name in known if name in given})

@@ -1,6 +1,10 @@
-"""The variants that the book times, each called as `variant(x)` for self-attention."""
+"""The table of variants: how each is built, what it costs on paper, and where it is shown.
+
+A new kind of attention is one more row of `VARIANTS`; nothing else keeps a list of their names.
+"""
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -14,13 +18,58 @@ from cleanformer_lite.registration_bug import HeadsBuiltInForward
 from cleanformer_lite.split_heads import SplitMultiHeadAttention
 
 
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of one self-attention: N sequences of length L, embed_dim E, H heads."""
+
+    batch: int
+    length: int
+    embed_dim: int
+    num_heads: int
+
+    def __post_init__(self) -> None:
+        sizes = asdict(self)
+        if any(size < 1 for size in sizes.values()) or self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"wanted sizes above 0 and an embed_dim that num_heads divides, got {sizes}"
+            )
+
+
+def full_projections(shape: Shape) -> int:
+    """Count the numbers in four matrices from E to E: query, key, value and output."""
+    return 4 * shape.embed_dim**2
+
+
+def all_pairs(shape: Shape) -> int:
+    """Count additions and multiplications of scores and mean: `2 N L L E` each, for any H."""
+    return 2 * 2 * shape.batch * shape.length**2 * shape.embed_dim
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table: called as `variant(x)` for self-attention.
+
+    `weights` counts the numbers in its matrices, each used once for each position; `attending`
+    counts additions and multiplications between the projections. `keeps_scores`: the scores of all
+    heads are in memory at once. `same_function`: with equal weights it computes what the others do.
+    `shown`: the explorer and the panel show it.
+    """
+
+    build: Callable[[int, int], nn.Module]
+    weights: Callable[[Shape], int] = full_projections
+    attending: Callable[[Shape], int] = all_pairs
+    keeps_scores: bool = False
+    same_function: bool = True
+    shown: bool = False
+
+
 class TorchAttention(nn.MultiheadAttention):
     """`torch.nn.MultiheadAttention`, called as ours are: with one tensor for self-attention.
 
     In eval mode without gradients it may take a fast path of its own; in training mode never.
     """
 
-    def __init__(self, embed_dim: int, num_heads: int, *, need_weights: bool) -> None:
+    def __init__(self, embed_dim: int, num_heads: int, *, need_weights: bool = False) -> None:
         super().__init__(embed_dim, num_heads, batch_first=True)
         self.need_weights = need_weights
 
@@ -50,20 +99,53 @@ class FusedWithoutFlash(FusedMultiHeadAttention):
             return super().forward(*args, **kwargs)
 
 
-VARIANTS: dict[str, Callable[[int, int], nn.Module]] = {
-    "fused": FusedMultiHeadAttention,
-    "split": SplitMultiHeadAttention,
-    "looped": LoopedMultiHeadAttention,
-    "built in forward": BuiltWhereTheInputIs,
-    "fused, no flash": FusedWithoutFlash,
-    "nn.MHA": lambda embed_dim, num_heads: TorchAttention(embed_dim, num_heads, need_weights=False),
-    "nn.MHA, weights": lambda embed_dim, num_heads: TorchAttention(
-        embed_dim, num_heads, need_weights=True
-    ),
+def _torch_with_weights(embed_dim: int, num_heads: int) -> nn.Module:
+    return TorchAttention(embed_dim, num_heads, need_weights=True)
+
+
+VARIANTS: dict[str, Variant] = {
+    "fused": Variant(FusedMultiHeadAttention, shown=True),
+    "split": Variant(SplitMultiHeadAttention, keeps_scores=True, shown=True),
+    "looped": Variant(LoopedMultiHeadAttention, shown=True),
+    # Makes new weights in every call, so it computes another function each time.
+    "built in forward": Variant(BuiltWhereTheInputIs, same_function=False, shown=True),
+    "fused, no flash": Variant(FusedWithoutFlash, keeps_scores=True),
+    "nn.MHA": Variant(TorchAttention, shown=True),
+    "nn.MHA, weights": Variant(_torch_with_weights, keeps_scores=True),
 }
-# Makes new weights in every call, so it computes another function each time.
-DIFFERENT = ("built in forward",)
+BASELINE, LOOP = "fused", "looped"  # what times are relative to, and what readers guess about
 COMPILED = ", compiled"
+
+
+def variant_of(name: str) -> Variant:
+    """Look a variant up; a compiled one is that before the comma.
+
+    Raises: ValueError for a name that is not in `VARIANTS`.
+    """
+    if name.removesuffix(COMPILED) not in VARIANTS:
+        raise ValueError(f"wanted variants out of {list(VARIANTS)}, got {name!r}")
+    return VARIANTS[name.removesuffix(COMPILED)]
+
+
+def names_shown(*, same_function: bool = False) -> tuple[str, ...]:
+    """List the variants to show, or only those of them that compute the same function."""
+    chosen = [name for name, variant in VARIANTS.items() if variant.shown]
+    return tuple(n for n in chosen if VARIANTS[n].same_function or not same_function)
+
+
+def names_that_differ(names: Iterable[str]) -> list[str]:
+    """List those among `names` that do not compute the same function as the others."""
+    return [name for name in names if not variant_of(name).same_function]
+
+
+def score_bytes(name: str, shape: Shape, itemsize: int) -> int:
+    """Return the bytes of scores that a variant holds at once: three maps for the way back.
+
+    A kernel that never writes the scores holds none; the loop holds those of one head at a time.
+    """
+    if not variant_of(name).keeps_scores:
+        return 0
+    return 3 * itemsize * shape.batch * shape.num_heads * shape.length**2
 
 
 def build_variants(
@@ -82,16 +164,14 @@ def build_variants(
 
     Raises: ValueError for a name that is not in `VARIANTS`, or none at all.
     """
-    names = list(names)
-    unknown = [name for name in names if name.removesuffix(COMPILED) not in VARIANTS]
-    if unknown or not names:
-        raise ValueError(f"wanted variants out of {list(VARIANTS)}, got {unknown or 'none'}")
+    rows = {name: variant_of(name) for name in names}
+    if not rows:
+        raise ValueError(f"wanted variants out of {list(VARIANTS)}, got none")
     source = SplitMultiHeadAttention(embed_dim, num_heads)
     built: dict[str, nn.Module] = {}
-    for name in names:
-        plain = name.removesuffix(COMPILED)
-        variant = VARIANTS[plain](embed_dim, num_heads)
-        if plain not in DIFFERENT:
+    for name, row in rows.items():
+        variant = row.build(embed_dim, num_heads)
+        if row.same_function:
             copy_weights(source, variant)
         variant = variant.to(device, dtype)
         # Each is compiled for its own shape; a compiler that has seen too many gives up in silence.

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cleanformer_lite.threads import one_thread
 from cleanformer_lite.timing.calls import make_call, make_timer, warm_up
 from cleanformer_lite.timing.compare import compare
-from cleanformer_lite.timing.quartiles import Quartiles
+from cleanformer_lite.timing.units import Quartiles
 
 ROUNDS = 15
 FIRST_CALLS = 5
@@ -19,7 +20,7 @@ FIRST_CALLS = 5
 
 @dataclass(frozen=True)
 class WrongWay:
-    """One wrong way. `off`: the time it gives over the right one; None where it cannot be seen."""
+    """One wrong way. `off`: its time relative to the right one; None where it cannot be seen."""
 
     name: str
     why: str
@@ -36,8 +37,9 @@ class WrongWay:
         return f"{self.name}: {found}.\n   {self.why}"
 
 
+@one_thread()
 def wrong_ways(build: Callable[[], nn.Module], x: Tensor) -> list[WrongWay]:
-    """Time a module with an `out_proj` in four wrong ways, each against the right one.
+    """Time a module with an `out_proj` in four wrong ways, each relative to the right one.
 
     Shapes: x `(N, L, E)`.
     """

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from cleanformer_lite.threads import one_thread
 from cleanformer_lite.transformer import Transformer
 from cleanformer_lite.translation.vocabulary import (
     END,
@@ -39,6 +40,7 @@ def greedy(model: Transformer, source: Tensor, *, longest: int = 16) -> Tensor:
     return target[:, 1:]
 
 
+@one_thread()
 def translate(model: Transformer, texts: list[str], *, batch: int = 512) -> list[str]:
     """Translate dates in Korean words.
 

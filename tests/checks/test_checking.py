@@ -13,10 +13,18 @@ import torch
 from torch import Tensor, nn
 
 import cleanformer_lite
-from cleanformer_lite.checks import EXERCISES, Progress, check, hint, keep_progress
-from cleanformer_lite.checks.checking import kept
-from cleanformer_lite.checks.hints import given
-from cleanformer_lite.checks.time_limit import TimeLimitReached, time_limit
+from cleanformer_lite.checks import (
+    EXERCISES,
+    MISTAKES,
+    Progress,
+    api,
+    check,
+    find,
+    hint,
+    keep_progress,
+    last_named,
+)
+from cleanformer_lite.checks.api import TimeLimitReached, kept, time_limit
 
 
 def leave(x: Tensor) -> None:
@@ -39,7 +47,7 @@ def test_an_answer_that_never_ends_is_stopped_in_time() -> None:
         report = check(exercise, answer, seconds=0.3)
         assert report.status == "timeout"
         assert exercise in str(report)
-        assert "0.3 s" in str(report)
+        assert "stopped: no answer after" in str(report)  # 0.3 s of work, or longer of waiting
     assert time.monotonic() - started < 5
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
@@ -53,7 +61,7 @@ def test_an_answer_that_only_waits_is_stopped_too(monkeypatch: pytest.MonkeyPatc
 
 def test_a_busy_machine_stops_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time in which others have the processor is not the answer's."""
-    monkeypatch.setattr("cleanformer_lite.checks.time_limit.PATIENCE", 10**6)
+    monkeypatch.setattr("cleanformer_lite.checks.api.PATIENCE", 10**6)
 
     def held_up(x: Tensor) -> Tensor:
         time.sleep(0.1)
@@ -166,7 +174,8 @@ def test_an_unknown_exercise_names_its_neighbours() -> None:
 
 
 def test_hints_come_one_by_one() -> None:
-    given.clear()
+    api._given.clear()
+    api._named.clear()
     hints = [hint("split_heads.merge") for _ in range(4)]
     assert hints[0].startswith("Hint 1 of 3")
     assert hints[2] == hints[3]
@@ -174,6 +183,48 @@ def test_hints_come_one_by_one() -> None:
         text.endswith(ours)
         for text, ours in zip(hints, EXERCISES["split_heads.merge"].hints, strict=False)
     )
+
+
+def test_after_a_named_mistake_hints_are_that_mistakes() -> None:
+    api._given.clear()
+    assert not check("split_heads.merge", lambda x: x.reshape(len(x), x.shape[2], -1)).passed
+    hints = [hint("split_heads.merge") for _ in range(3)]
+    wanted = MISTAKES["merge_without_transpose"].hints
+    assert all(text.endswith(ours) for text, ours in zip(hints, wanted, strict=True))
+    assert "(merge_without_transpose)" in hints[0]
+    # Another answer that no mistake explains: the exercise's own again, from the first.
+    check("split_heads.merge", lambda x: x.flip(1).transpose(1, 2).flatten(2))
+    assert hint("split_heads.merge").endswith(EXERCISES["split_heads.merge"].hints[0])
+    assert hint("split_heads.merge", "nan_rows").endswith(MISTAKES["nan_rows"].hints[0])
+    with pytest.raises(ValueError, match="wanted a known mistake"):
+        hint("split_heads.merge", "nan_row")
+
+
+def test_the_last_named_mistake_is_kept_with_the_progress(tmp_path: Path) -> None:
+    file = tmp_path / "progress.json"
+    try:
+        keep_progress(file)
+        check("split_heads.merge", lambda x: x.reshape(len(x), x.shape[2], -1))
+        api._named.clear()
+        keep_progress(file)
+        assert last_named("split_heads.merge") == "merge_without_transpose"
+        check("split_heads.merge", cleanformer_lite.merge_heads)
+        assert last_named("split_heads.merge") == ""
+        assert Progress.load(file).mistake("split_heads.merge") == ""
+    finally:
+        kept.clear()
+
+
+def test_the_last_part_of_a_name_is_enough_where_only_one_has_it() -> None:
+    assert find("greedy").id == "transformer.greedy"
+    with pytest.raises(ValueError, match=r"did you mean split_heads\.merge or fused_heads\.merge"):
+        find("merge")
+
+
+def test_the_card_of_an_answer_that_raises_shows_what_was_wanted() -> None:
+    text = str(check("single_head.attention", lambda *given: given[7]))
+    assert "target: ([[" in text
+    assert "length" not in text
 
 
 def test_results_are_kept_in_a_file(tmp_path: Path) -> None:
@@ -184,10 +235,15 @@ def test_results_are_kept_in_a_file(tmp_path: Path) -> None:
         check("split_heads.merge", cleanformer_lite.merge_heads)
         file.write_text("{")
         broken = check("split_heads.split", cleanformer_lite.split_heads)
+        wrong = check("split_heads.split", lambda x, h: x.view(len(x), h, x.shape[1], -1))
     finally:
         kept.clear()
     assert broken.passed
     assert "not saved" in str(broken)
+    # What the check found stands beside it.
+    assert "not saved" in str(wrong)
+    assert wrong.species == ("split_without_transpose",)
+    assert "Known mistake split_without_transpose" in str(wrong)
     assert file.read_text() == "{"
     file.unlink()
     assert Progress.load(file).results == {}

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cleanformer_lite
-from cleanformer_lite.checks import EXERCISES, SPECIES, check
-from cleanformer_lite.checks.functions import FunctionProbe
+from cleanformer_lite.checks import EXERCISES, MISTAKES, check
+from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from tests.checks import right_answers_beyond
 
 FUNCTIONS = {
@@ -85,7 +85,7 @@ def test_right_functions_pass_in_every_style(exercise: str, answer: Callable[...
 @pytest.mark.parametrize("exercise", FUNCTIONS)
 def test_every_mistake_of_an_exercise_is_rejected_and_named(exercise: str) -> None:
     for species, variants in FUNCTIONS[exercise].mistakes.items():
-        assert species in SPECIES
+        assert species in MISTAKES
         for wrong in variants:
             report = check(exercise, wrong)
             assert not report.passed

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks import EXERCISES, Exercise, judge, observe
-from cleanformer_lite.checks.functions import FunctionProbe
-from cleanformer_lite.checks.time_limit import time_limit
+from cleanformer_lite.checks.api import time_limit
+from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
 from tests.checks.test_module_answers import output_alone

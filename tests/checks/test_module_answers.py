@@ -5,15 +5,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from write_mistakes import TWINS, mistake_modules
 
-from cleanformer_lite.checks import EXERCISES, SPECIES, judge, observe, species_beyond
-from cleanformer_lite.checks.attention import Attention
-from cleanformer_lite.checks.chapters.split_heads import MODULE
-from cleanformer_lite.checks.diagnosis import TWINS
-from cleanformer_lite.checks.functions import FunctionProbe
-from cleanformer_lite.checks.matrix import specimen_classes
-from cleanformer_lite.checks.specimen_modules import specimen
-from cleanformer_lite.checks.view import View
+from cleanformer_lite.checks import EXERCISES, MISTAKES, judge, observe
+from cleanformer_lite.checks.course.split_heads import MODULE
+from cleanformer_lite.checks.engine.attention import Attention, module_of
+from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
 
@@ -56,7 +54,7 @@ def output_alone(module: type[nn.Module]) -> type[nn.Module]:
 def in_two_styles() -> list[Any]:
     """Pair every species with its modules in both styles."""
     found = []
-    for species, modules in specimen_classes().items():
+    for species, modules in mistake_modules().items():
         fused = [answer(*swaps) for swaps in SWAPS[species]]
         for index, module in enumerate((*modules, *fused)):
             found.append(pytest.param(species, module, id=f"{species}-{index}"))
@@ -75,14 +73,14 @@ def test_right_answers_pass_in_every_style(module: type[nn.Module]) -> None:
 @pytest.mark.parametrize("module", RIGHT, ids=lambda module: module.__name__)
 def test_the_projections_of_every_style_are_found(module: type[nn.Module]) -> None:
     facts = observe(MODULE, module, SEED)
-    assert View(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
+    assert Evidence(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("seed", [126533941, 2076216121, 1208364238, 546059750])
 def test_a_gradient_that_is_nothing_by_chance_hides_no_projection(seed: int) -> None:
     """With these one row of the values has next to none for one token."""
-    facts = observe(MODULE, specimen(Attention), seed)
-    readings = View(facts, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
+    facts = observe(MODULE, module_of(Attention), seed)
+    readings = Evidence(facts, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
     assert len(readings) >= 2
 
 
@@ -139,13 +137,11 @@ def test_a_check_leaves_every_generator_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -> None:
-    beyond = {row[0] for row in species_beyond.ROWS}
-    assert set(SPECIES) - set(specimen_classes()) == {"half_overflow"} | beyond
     known = {
         species
         for exercise in EXERCISES.values()
         if isinstance(exercise.probe, FunctionProbe)
         for species in exercise.probe.mistakes
     }
-    assert {"half_overflow"} | beyond <= known
-    assert set(specimen_classes()) == set(SWAPS)
+    assert set(MISTAKES) - set(mistake_modules()) <= known
+    assert set(mistake_modules()) == set(SWAPS)

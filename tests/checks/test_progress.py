@@ -20,6 +20,7 @@ def test_the_best_result_counts_and_tries_are_counted() -> None:
         "max_points": 3,
         "status": "passed",
         "tries": 3,
+        "mistake": "",
     }
     assert progress.points == 3
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from write_mistakes import NOT, matrix, page
 
-from cleanformer_lite.checks import EXERCISES, SPECIES, check
-from cleanformer_lite.checks.matrix import NOT, matrix, page
+from cleanformer_lite.checks import EXERCISES, MISTAKES, check
 
 BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = (
@@ -63,7 +63,7 @@ def test_every_chapter_has_three_exercises_and_the_book_its_order() -> None:
 
 
 def test_every_species_has_a_text_and_three_hints() -> None:
-    for name, species in SPECIES.items():
+    for name, species in MISTAKES.items():
         assert species.id == name
         assert len(set(species.hints)) == 3
         assert species.thread.startswith("https://github.com/") or species.thread == ""

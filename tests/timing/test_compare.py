@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cleanformer_lite.timing import Comparison, compare
+from cleanformer_lite.timing import Comparison, build_variants, compare
 
 X = torch.randn(2, 3, 5)
 
@@ -128,6 +128,35 @@ def test_variants_that_compute_something_else_are_refused_before_any_timing() ->
     assert compare(
         {"same": torch.clone, "doubled": doubled}, [X], rounds=2, different=["doubled"]
     ).seconds["doubled"]
+
+
+def test_the_kernel_stands_beside_the_number() -> None:
+    built = build_variants(["fused", "split"], 12, 3)
+    found = compare(built, torch.randn(2, 3, 12), rounds=2, block_seconds=1e-5)
+    assert found.kernels == {"fused": "flash", "split": "written out"}
+    heading, fused, split = str(found).splitlines()[:3]
+    assert "attention" in heading
+    assert "flash" in fused
+    assert "written out" in split
+    assert "<td" in found._repr_html_()
+    assert "attention" not in str(compare({"copy": torch.clone}, X, rounds=2, block_seconds=1e-5))
+
+
+def test_times_are_taken_in_one_thread_which_is_given_back() -> None:
+    before, seen = torch.get_num_threads(), []
+
+    def note(x: Tensor) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return x
+
+    torch.set_num_threads(3)
+    try:
+        found = compare({"note": note}, [X], rounds=2, block_seconds=1e-5)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+    assert "1 thread of" in str(found)
 
 
 def test_nan_agrees_with_nothing() -> None:

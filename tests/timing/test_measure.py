@@ -7,9 +7,8 @@ from torch import nn
 
 from cleanformer_lite import SplitMultiHeadAttention
 from cleanformer_lite.timing import Measurement, OperatorCount, measure
-from cleanformer_lite.timing.kept_heap import heap_for
-from cleanformer_lite.timing.quartiles import Quartiles, in_bytes, in_time
-from cleanformer_lite.timing.setting import Setting
+from cleanformer_lite.timing.calls import heap_for
+from cleanformer_lite.timing.units import Quartiles, Setting, in_bytes, in_time
 from tests.timing.test_compare import waiting
 
 X = torch.randn(2, 3, 10)
@@ -77,7 +76,7 @@ def test_a_call_that_cannot_be_recorded_as_a_graph_has_no_device_time(
         raise RuntimeError("operation not permitted when stream is capturing")
 
     # The package's name "measure" is the function; its module is found by its whole name.
-    measuring = sys.modules["cleanformer_lite.timing.measure"]
+    measuring = sys.modules["cleanformer_lite.timing.gpu"]
     monkeypatch.setattr(measuring, "device_seconds", refuse)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     assert measuring.replayed(list, 3) is None
@@ -119,7 +118,7 @@ def test_sizes_are_written_with_their_unit(size: float, text: str) -> None:
 
 FAULTS = """
 import resource, torch
-from cleanformer_lite.timing.kept_heap import kept_heap
+from cleanformer_lite.timing.calls import kept_heap
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -149,8 +148,8 @@ def test_a_kept_heap_does_not_fault_its_pages_in_again() -> None:
     assert min(outside, afterwards) > 9 * 16384
 
 
-def test_the_heap_is_kept_for_long_sequences_only() -> None:
-    with heap_for([torch.zeros(1, 1023, 2)]) as kept:
-        assert kept is None
-    with heap_for([torch.zeros(1, 1024, 2)]) as kept:
+def test_the_heap_is_kept_on_a_cpu_only() -> None:
+    with heap_for([torch.zeros(2, 3)]) as kept:
         assert kept in (True, False)
+    with heap_for(torch.zeros(2, 3, device="meta")) as kept:
+        assert kept is None

@@ -12,8 +12,8 @@ from cleanformer_lite import (
     SplitMultiHeadAttention,
     WideMultiHeadAttention,
 )
-from cleanformer_lite.timing import VARIANTS, build_variants, count_operators
-from cleanformer_lite.timing.operators import name_kernel
+from cleanformer_lite.timing import VARIANTS, build_variants, count_operators, peak_memory
+from cleanformer_lite.timing.counts import name_kernel
 
 # Two sequences: with one, a split has nothing to copy and the counts would be lower.
 X = torch.randn(2, 5, 96)
@@ -59,6 +59,12 @@ def test_with_gradients_the_laws_are_other_numbers_but_as_straight(heads: int) -
     assert count(HeadsBuiltInForward) == 32 * heads + 7
     assert count(SplitMultiHeadAttention) == 33
     assert count(FusedMultiHeadAttention) == 12
+
+
+def test_a_tensor_stands_for_a_list_of_one() -> None:
+    module = LoopedMultiHeadAttention(96, 3)
+    assert count_operators(module, X) == count_operators(module, [X])
+    assert peak_memory(module, X, backward=True) == peak_memory(module, [X], backward=True)
 
 
 def test_views_are_counted_apart() -> None:

@@ -1,3 +1,7 @@
+import re
+
+import pytest
+
 from cleanformer_lite.timing import Comparison, fit_line, plot_comparison, plot_law
 
 
@@ -32,3 +36,25 @@ def test_the_law_is_drawn_through_what_was_measured() -> None:
     assert [round(y, 6) for y in measured.get_ydata()] == [10, 17, 31]
     assert [round(y, 6) for y in law.get_ydata()] == [1, 31]  # from no operator to the most
     assert "R2 = 1.0000" in axes.get_legend().get_texts()[0].get_text()
+
+
+def test_a_table_of_bars_has_one_scale_from_zero() -> None:
+    found = comparison(a=[10, 20, 30], b=[40, 50, 90])
+    html = found._repr_html_()
+    # 90 us is the longest quartile: each bar is its median's share of it, in percent.
+    assert [float(width) for width in re.findall(r"px solid #0b3c5d;width:([\d.]+)%", html)] == [
+        pytest.approx(100 * median / 90, abs=0.01) for median in (20, 50)
+    ]
+    whiskers = re.findall(r"left:([\d.]+)%;width:([\d.]+)%", html)
+    assert [float(part) for pair in whiskers for part in pair] == [
+        pytest.approx(100 * part / 90, abs=0.01) for part in (10, 20, 40, 50)
+    ]
+    for text in ("20 us", "50 us", "relative to a", "somewhere"):
+        assert text in html
+    assert "attention" not in html  # nobody knows, so there is no empty column
+
+
+def test_names_are_text_and_not_markup() -> None:
+    html = Comparison({"<b>": [1e-6, 1e-6]}, "a & b")._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "a &amp; b" in html

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from cleanformer_lite.timing import Rates, Shape, measure_or_recall
-from cleanformer_lite.timing.quartiles import Quartiles
 from cleanformer_lite.timing.recall import Timings, recall
 from cleanformer_lite.timing.recordings import (
     COLUMNS,
@@ -20,6 +19,7 @@ from cleanformer_lite.timing.recordings import (
     find_recording,
 )
 from cleanformer_lite.timing.sweep import Point, Row
+from cleanformer_lite.timing.units import Quartiles
 
 BIRTH = Birth(
     device="a card", driver="13.0", tf32=False, threads=None, torch="2.11", date="2026-01-02",
@@ -157,6 +157,30 @@ def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, damage) -> None:
         Recording.load(path)
 
 
+def test_a_recording_survives_a_column_more_and_a_column_less(tmp_path: Path) -> None:
+    path = tmp_path / "timing-a-card.json"
+    RECORDING.save(path)
+    content = json.loads(path.read_text())
+    content["columns"] = ["moon", *content["columns"]]
+    content["birth"]["weather"] = content["rates"]["bfloat16"]["tides"] = 7
+    content["rows"] = [["full", *cells] for cells in content["rows"]]
+    path.write_text(json.dumps(content))
+    assert Recording.load(path).rows[0] == ROW
+
+    at = content["columns"].index("launches")
+    for cells in (content["columns"], *content["rows"]):
+        del cells[at]
+    path.write_text(json.dumps(content))
+    assert Recording.load(path).rows[0] == replace(ROW, launches=None)
+
+
+def test_a_card_is_described_as_far_as_it_could_be_read() -> None:
+    clocks = {"clocks.sm": 1410, "clocks.mem": 1593, "clocks.max.sm": 1410, "clocks.max.mem": 1593}
+    known = replace(BIRTH, capability="8.0", clocks=clocks, backends=["flash", "math"])
+    assert "compute capability 8.0, at 1410 MHz, commit abc1234" in str(known)
+    assert "capability" not in str(BIRTH)
+
+
 def test_the_newest_recording_of_a_kind_is_found(tmp_path: Path) -> None:
     assert find_recording("cuda", tmp_path) is None
     for name, kind, date in (("d", "cuda", "2026-01-02"), ("b", "cuda", "2026-03-01"),
@@ -185,10 +209,12 @@ def test_recalled_numbers_carry_their_birth() -> None:
 
 def test_what_was_not_measured_is_said_and_not_guessed() -> None:
     none = recall(None, "cuda", [POINT], ["fused"])
-    assert (none.rows, str(none)) == (
-        [],
-        "Not measured: no GPU here, and no recording from one yet.",
-    )
+    missing, elsewhere = str(none).split("\n")
+    assert none.rows == []
+    assert missing == "Not measured: no GPU here, and no recording from one yet."
+    for part in ("somebody else", "A100", "N = 8, L = 1024, E = 768, H = 12", "loop 4.68 ms"):
+        assert part in elsewhere
+    assert "somebody else" not in str(recall(None, "cpu", [POINT], ["fused"]))
     other = Point(Shape(1, 64, 1024, 8), torch.bfloat16)
     assert str(recall(RECORDING, "cuda", [other], ["fused"])).startswith("Not measured at these")
     beside = str(Timings([ROW, LOOP, replace(ROW, num_heads=8)], "here", BOTH))

@@ -24,3 +24,13 @@ def test_what_cannot_be_written_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     written = to_mathml(nodes.math("", r"\nosuchcommand{<x>}"), as_block=False)
     assert len(said) == 1
     assert "<x>" not in written
+
+
+def test_bold_q_k_and_v_take_their_colours_and_no_other_letter_does() -> None:
+    written = to_mathml(
+        nodes.math("", r"\mathbf{Q} \mathbf{K}^\top \mathbf{V} K D"), as_block=False
+    )
+    for letter, kind in (("Q", "query"), ("K", "key"), ("V", "value")):
+        assert written.count(f'<mi class="{kind}">{letter}</mi>') == 1
+    assert written.count("class=") == 3
+    assert "<mi>K</mi>" in written

@@ -94,6 +94,18 @@ def test_code_keeps_its_tags_and_has_no_output(folder: Path) -> None:
     assert (code["source"], code["outputs"]) == (["print(1)"], [])
 
 
+def test_a_viewer_of_the_page_is_linked_to(folder: Path) -> None:
+    assert "(https://someone.github.io/some_book/book/01_page.html)" in markdown(
+        folder, "```{viewer} stage\n:play: true\n```"
+    )
+
+
+def test_what_waits_for_a_prediction_is_folded(folder: Path) -> None:
+    code = CODE.replace("hide-input", "waits")
+    waiting = convert(folder, f"Text\n\n{code}")[1]
+    assert waiting["metadata"] == {"jupyter": {"outputs_hidden": True}, "tags": ["waits"]}
+
+
 @pytest.mark.parametrize(
     ("myst", "plain"),
     [
@@ -104,6 +116,24 @@ def test_code_keeps_its_tags_and_has_no_output(folder: Path) -> None:
         (
             "```{admonition} Answer\n:class: dropdown\nYes.\n```",
             "<details>\n<summary>Answer</summary>\n\nYes.\n\n</details>",
+        ),
+        (
+            "```{predict} a\nHow *many*?\n- [ ] `3`\n- [x] [five](02_other.md)\n```",
+            "> **Predict**\n>\n> How *many*?\n>\n> - `3`\n> - [five](02_other.ipynb)",
+        ),
+        (
+            "```{predict} a\n:slider: 1 64 1\n:unit: times\n:answer: 8\nHow long?\n```",
+            "> **Predict**\n>\n> How long?\n>\n> - a number from 1 to 64 times",
+        ),
+        (
+            "```{reveal} a\nFive.\n```",
+            "<details>\n<summary>When you have decided, open this</summary>\n\nFive.\n\n</details>",
+        ),
+        (
+            "```{quiz} a\nWhich?\n- [ ] `3`\n  No.\n- [x] 5\n  Yes.\n```",
+            "> **Question**\n>\n> Which?\n\n"
+            "<details>\n<summary>`3`</summary>\n\nNo.\n\n</details>\n\n"
+            "<details>\n<summary>5</summary>\n\nYes.\n\n</details>",
         ),
         (
             "````{dropdown} More\n```{note}\nInner.\n```\n````",
@@ -128,6 +158,7 @@ def test_code_keeps_its_tags_and_has_no_output(folder: Path) -> None:
         ),
         ("{doc}`so <02_other>`", "[so](02_other.ipynb)"),
         ("{math}`x^2` and $y$", "$x^2$ and $y$"),
+        ("a {q}`query` meets a {k}`key`", "a **query** meets a **key**"),
         ('`f"{error}"` and `[](x.md)`', '`f"{error}"` and `[](x.md)`'),
         ("[out](https://a.example/b.md)", "[out](https://a.example/b.md)"),
         ("% a comment\n(here)=\n## Heading", "## Heading"),
@@ -148,6 +179,7 @@ def test_myst_becomes_plain_markdown(folder: Path, myst: str, plain: str) -> Non
         ("[](missing.md)", 9, "'missing.md'"),
         ("{ref}`nowhere`", 9, "'nowhere'"),
         (":::{note}\nText.", 9, "nothing closes"),
+        ("Text.\n\n```{predict} a\nHow many?\n- [ ] 3\n- [ ] 5\n```", 11, "marked [x]"),
     ],
 )
 def test_what_has_no_equal_is_refused_by_line_and_name(

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Page
 
 from cleanformer_lite.timing import Rates
-from cleanformer_lite.timing.quartiles import Quartiles
 from cleanformer_lite.timing.recordings import Birth, Recording
 from cleanformer_lite.timing.sweep import Row
+from cleanformer_lite.timing.units import Quartiles
 from cleanformer_lite.viewers import timing_explorer
 from cleanformer_lite.viewers.timing_explorer import explore_timings
 

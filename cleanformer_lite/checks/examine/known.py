@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from cleanformer_lite.checks.examine.finding import Finding
-from cleanformer_lite.checks.species import SPECIES
+from cleanformer_lite.checks.mistakes import MISTAKES
 
 
 def named(mistake: str, what: str, **case: str) -> Finding:
     """Make a finding of a mistake that is certain."""
-    known = SPECIES.get(mistake)
+    known = MISTAKES.get(mistake)
     if known is None:
         return Finding(what, mistake, **case)
     case.setdefault("fix", known.hints[-1].rstrip("."))

@@ -1,0 +1,175 @@
+"""`check` and `hint`: both halves of a check in one process, for someone at a notebook."""
+
+import difflib
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from cleanformer_lite.checks.course import EXERCISES
+from cleanformer_lite.checks.exercise import Exercise, judge, observe
+from cleanformer_lite.checks.mistakes import MISTAKES
+from cleanformer_lite.checks.progress import FILE, Progress
+from cleanformer_lite.checks.report import Report
+
+SECONDS = 5.0
+kept: list[Progress] = []
+# The mistake that the last check of an exercise named, and how many hints of each kind were given.
+_named: dict[str, str] = {}
+_given: dict[tuple[str, str], int] = {}
+
+
+def check(exercise_id: str, answer: object = None, *, seconds: float = SECONDS) -> Report:
+    """Try an answer, and say what is wrong with it; the report draws itself in a notebook.
+
+    An answer that raises, exits, or works for longer than `seconds` gives a report too. (Of one
+    that only waits, four times as much is borne.)
+
+    Raises: ValueError for an exercise that does not exist.
+    """
+    exercise = find(exercise_id)
+    seed = secrets.randbelow(2**31)
+    try:
+        with time_limit(seconds):
+            observed = observe(exercise, answer, seed)
+        report = judge(exercise, observed, seed)
+    except TimeLimitReached as late:
+        report = Report(
+            exercise.id, "timeout", 0, exercise.points, ("runs",), message=f"stopped: {late}"
+        )
+    return _remembered(report)
+
+
+def hint(exercise_id: str, mistake: str | None = None) -> str:
+    """Return the next hint: a nudge, then the place, then the fix, which repeats.
+
+    It is a hint of `mistake`; without one, of the mistake that the last check of this exercise
+    named; and of the exercise itself where no mistake was named.
+
+    Raises: ValueError for an exercise or a mistake that does not exist.
+    """
+    exercise = find(exercise_id)
+    about = last_named(exercise.id) if mistake is None else mistake
+    hints = hints_of(exercise.id, about)
+    step = min(_given.get((exercise.id, about), 0), len(hints) - 1)
+    _given[exercise.id, about] = step + 1
+    of_mistake = f" ({about})" if about else ""
+    return f"Hint {step + 1} of {len(hints)}{of_mistake}: {hints[step]}"
+
+
+def hints_of(exercise_id: str, mistake: str = "") -> tuple[str, str, str]:
+    """Return the three hints of a mistake, or of the exercise itself if none is given.
+
+    Raises: ValueError for an exercise or a mistake that does not exist.
+    """
+    exercise = find(exercise_id)
+    if not mistake:
+        return exercise.hints
+    if mistake not in MISTAKES:
+        raise ValueError(f"wanted a known mistake, such as {next(iter(MISTAKES))}, got {mistake!r}")
+    return MISTAKES[mistake].hints
+
+
+def last_named(exercise_id: str) -> str:
+    """Return the mistake that the last check of an exercise named, in this process or as kept.
+
+    The text is empty if the last check named none, or there was none.
+    """
+    for progress in kept:
+        if exercise_id not in _named:
+            return progress.mistake(exercise_id)
+    return _named.get(exercise_id, "")
+
+
+def keep_progress(path: str | Path = FILE) -> Progress:
+    """From now on, write every result of `check` to a file, and return what is in it already.
+
+    Raises: ValueError, naming the file, if it is damaged; the file is left as it is.
+    """
+    progress = Progress.load(path)
+    kept[:] = [progress]
+    return progress
+
+
+def find(exercise_id: str) -> Exercise:
+    """Look an exercise up; the last part of its name is enough where only one has it.
+
+    Raises: ValueError, naming those that look like it, if there is none.
+    """
+    name = str(exercise_id)
+    if name in EXERCISES:
+        return EXERCISES[name]
+    same_end = [known for known in EXERCISES if known.split(".")[1] == name]
+    if len(same_end) == 1:
+        return EXERCISES[same_end[0]]
+    near = same_end or difflib.get_close_matches(name, EXERCISES, n=3, cutoff=0.6)
+    if near:
+        raise ValueError(f"wanted an exercise, did you mean {' or '.join(near)}? got {name!r}")
+    raise ValueError(f"wanted one of {', '.join(EXERCISES)}, got {name!r}")
+
+
+def _remembered(report: Report) -> Report:
+    """Record a report where progress is kept; if that fails, say so on the card."""
+    if report.status != "missing":
+        _named[report.exercise] = report.mistake
+    try:
+        for progress in kept:
+            progress.record(report)
+    except (ValueError, OSError) as error:
+        return replace(report, note=f"progress was not saved: {error}")
+    return report
+
+
+AGAIN = 0.2
+# A machine that is busy with other things gives an answer a part of its time only, and a sleeping
+# answer takes none: so many times the limit may pass on the clock.
+PATIENCE = 4
+
+
+class TimeLimitReached(BaseException):
+    """Raised inside an answer that takes too long; `except Exception` does not catch it."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimeLimitReached` in the body once it has worked for `seconds`, or waited for longer.
+
+    What counts is the processor's time, so that a busy machine stops nobody's right answer; of time
+    on the clock there is four times as much. Raised again every 0.2 s, because a bare `except` in a
+    loop swallows the first one. Works in the main thread of a system that has timer signals;
+    anywhere else there is no limit.
+    """
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+
+    began, worked = time.monotonic(), time.process_time()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if time.process_time() - worked >= seconds:
+            raise TimeLimitReached(f"no answer after {seconds:g} s of work")
+        if time.monotonic() - began >= PATIENCE * seconds:
+            raise TimeLimitReached(f"no answer after {PATIENCE * seconds:g} s, most of it waiting")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    try:
+        yield
+    finally:
+        disarm(before, delay - (time.monotonic() - began) if delay else 0.0, interval)
+
+
+def disarm(before: "signal._HANDLER", left: float, interval: float) -> None:
+    """Put back the handler and the timer that were there before."""
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    signal.signal(signal.SIGALRM, before)
+    if left or interval:
+        signal.setitimer(signal.ITIMER_REAL, max(left, 0.001), interval)

@@ -1,0 +1,106 @@
+"""Properties that need the projections: the scale of the scores, and equality in full."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.attention import Attention, Comparison
+from cleanformer_lite.checks.engine.evidence import Evidence, unequal
+from cleanformer_lite.checks.engine.observations import close, close_in_parts
+from cleanformer_lite.checks.engine.projections import Projections
+from cleanformer_lite.checks.engine.trials import LARGE, together
+from cleanformer_lite.checks.report import Counterexample
+
+
+def score_scale(evidence: Evidence, label: str) -> Counterexample | None:
+    """The scores are query times key over the root of D."""
+    weights = evidence.weights("large", "plain")
+    seen = weights > 1e-35  # smaller ones have lost their digits
+    best = weights.argmax(dim=-1, keepdim=True)
+    yours = against(weights.clamp_min(1e-35).log(), best)[seen]
+    for reading in evidence.readings:
+        target = against(scores(reading, evidence.calls["large"]["plain"].x), best)[seen]
+        slope = float((yours * target).sum() / (target * target).sum())
+        if slope > 0.01 and close(yours / slope, target):
+            if abs(slope - 1) < 1e-2:
+                return None
+            inputs = evidence.inputs("large", "plain")
+            what = "the scores, as a multiple of query @ key / sqrt(D)"
+            return Counterexample(inputs, f"{slope:.4g}", "1", what)
+    return None
+
+
+def against(values: Tensor, best: Tensor) -> Tensor:
+    """Count every row from one of its own values: a softmax knows no other zero."""
+    return values - values.gather(-1, best)
+
+
+def scores(reading: Projections, x: Tensor) -> Tensor:
+    """Compute the scores of every head from the projections."""
+    # (N, L, E) -> (N, L, H, D) -> (N, H, L, D)
+    split = (*x.shape[:2], LARGE.num_heads, LARGE.head_dim)
+    query = (x @ reading.query.t() + reading.query_bias).view(split).transpose(1, 2)
+    key = (x @ reading.key.t() + reading.key_bias).view(split).transpose(1, 2)
+    return query @ key.transpose(-2, -1) / math.sqrt(LARGE.head_dim)
+
+
+def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
+    """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
+    # Where the projections cannot be read there is nothing to compare: the others have to do.
+    usable = [
+        w for w in evidence.comparisons if w.reading.out is not None and not w.reading.is_tied
+    ]
+    for comparison in usable:
+        right = Attention(comparison.reading, LARGE.num_heads)
+        if comparison.same(right, "plain") and equal_at_once(evidence, right):
+            return None
+    if usable:
+        return first_gap(evidence, likeliest(usable))
+    if evidence.readings:
+        missing = "output" if evidence.readings[0].out is None else "value"
+        return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
+    return None
+
+
+def likeliest(usable: list[Comparison]) -> Comparison:
+    """Choose whose target to show: a reading's with the answer's own numbers, or the first's."""
+    for fits in (Comparison.same, Comparison.same_weights):
+        for comparison in usable:
+            if fits(comparison, Attention(comparison.reading, LARGE.num_heads), "plain"):
+                return comparison
+    return usable[0]
+
+
+def equal_at_once(evidence: Evidence, right: Attention) -> bool:
+    """Say whether an answer and a behaviour agree in all calls, run in one batch to save time."""
+    batch, names = together(LARGE, evidence.contract, evidence.seed), list(evidence.calls["large"])
+    assert batch.attn_mask is not None
+    sizes = [len(call.x) for call in evidence.calls["large"].values()]
+    output, weights = right(batch.x, batch.attn_mask)
+    blind = ~batch.attn_mask.any(dim=-1).any(dim=1)[..., None]  # may get zero or the bias
+    yours = torch.cat([evidence.output("large", name) for name in names]).masked_fill(blind, 0.0)
+    if not close_in_parts(yours, output.masked_fill(blind, 0.0), sizes):
+        return False
+    if not evidence.contract.weights:
+        return True
+    maps = torch.cat([evidence.weights("large", name) for name in names])
+    return close_in_parts(maps, weights, sizes)
+
+
+def first_gap(evidence: Evidence, comparison: Comparison) -> Counterexample | None:
+    """Return the first call in which an answer and the right attention differ."""
+    right = Attention(comparison.reading, LARGE.num_heads)
+    for name in evidence.calls["large"]:
+        yours, output = evidence.output("large", name), comparison.output(right, name)
+        if name == "blind":  # who sees nothing may get zero or the bias
+            yours, output = yours[:, 1:], output[:, 1:]
+        what = f"output of the call {name!r}"
+        found = unequal(evidence, "large", name, yours, output, what)
+        if found is None and evidence.contract.weights:
+            yours = evidence.weights("large", name)
+            what = f"weights of the call {name!r}"
+            found = unequal(evidence, "large", name, yours, comparison.weights(right, name), what)
+        if found:
+            return found
+    return None

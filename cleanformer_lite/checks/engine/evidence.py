@@ -1,0 +1,103 @@
+"""Read what was observed of a module, without trusting it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.attention import Comparison
+from cleanformer_lite.checks.engine.observations import close, paired, shown, worst
+from cleanformer_lite.checks.engine.projections import Projections, hypotheses
+from cleanformer_lite.checks.engine.trials import TRIALS, Call, Contract, calls
+from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.report import Counterexample
+
+
+class UnreadableError(Exception):
+    """A fact that should be there is missing or of another kind; carries what to show of it."""
+
+    def __init__(self, counterexample: Counterexample) -> None:
+        super().__init__(counterexample.yours)
+        self.counterexample = counterexample
+
+
+@dataclass
+class Evidence:
+    """What was observed of a module, beside the inputs that the seed makes."""
+
+    observed: Observations
+    contract: Contract
+    seed: int
+    read: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def calls(self) -> dict[str, dict[str, Call]]:
+        return {label: calls(sizes, self.contract, self.seed) for label, sizes in TRIALS.items()}
+
+    @cached_property
+    def readings(self) -> list[Projections]:
+        return hypotheses(self.observed, self.seed)
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        calls, has_weights = self.calls["large"], self.contract.weights
+        return [Comparison(reading, calls, self.observed, has_weights) for reading in self.readings]
+
+    def output(self, label: str, name: str) -> Tensor:
+        """Return an output of the right shape.
+
+        Raises: UnreadableError if there is none.
+        """
+        return self.tensor(label, name, "output", tuple(self.calls[label][name].x.shape))
+
+    def weights(self, label: str, name: str) -> Tensor:
+        """Return weights of the right shape.
+
+        Raises: UnreadableError if there are none.
+        """
+        batch, length, _ = self.calls[label][name].x.shape
+        shape = (batch, TRIALS[label].num_heads, length, length)
+        return self.tensor(label, name, "weights", shape)
+
+    def tensor(self, label: str, name: str, part: str, shape: tuple[int, ...]) -> Tensor:
+        """Return one tensor of a call.
+
+        Raises: UnreadableError, saying what came instead, if shape or kind is another.
+        """
+        if (label, name, part) in self.read:
+            return self.read[label, name, part]
+        value = self.observed.get(f"{label}.{name}.{part}")
+        if isinstance(value, Tensor) and value.shape == shape and value.is_floating_point():
+            self.read[label, name, part] = value.detach().to(torch.float32)
+            return self.read[label, name, part]
+        error = self.observed.get(f"{label}.{name}.error")
+        if isinstance(value, Tensor):
+            yours = f"{part} of shape {tuple(value.shape)}, {value.dtype}"
+        else:
+            yours = shown(error) if isinstance(error, str) else f"no {part}"
+        target = f"{part} of shape {shape}"
+        raise UnreadableError(Counterexample(self.inputs(label, name), yours, target))
+
+    def inputs(self, label: str, name: str) -> str:
+        """Write down a call so that it can be repeated."""
+        sizes, call = TRIALS[label], self.calls[label][name]
+        text = f"embed_dim={sizes.embed_dim}, num_heads={sizes.num_heads}, x={shown(call.x)}"
+        if call.attn_mask is not None:
+            text += f", attn_mask={shown(call.attn_mask)}"
+        return text + (", is_causal=True" if call.is_causal else "")
+
+
+def unequal(
+    evidence: Evidence, label: str, name: str, yours: Tensor, target: Tensor, what: str
+) -> Counterexample | None:
+    """Compare, and show the whole of small tensors or the worst number of large ones."""
+    if close(yours, target):
+        return None
+    if yours.numel() > 16:
+        gap = (yours - target).abs().nan_to_num(torch.inf)
+        place = worst(gap)
+        what = f"{what}{place}"
+        yours, target = yours[tuple(place)], target[tuple(place)]
+    inputs = evidence.inputs(label, name)
+    return Counterexample(inputs, shown(yours), shown(target), what, paired(yours, target))

@@ -1,0 +1,229 @@
+"""Exercises that ask for a function: tried on a few small inputs, compared with a plain one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.observations import (
+    agree,
+    attempt,
+    below,
+    paired,
+    record,
+    restored,
+    same,
+    seeded,
+    shown,
+)
+from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.report import Counterexample, Report
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input, made from a seed, and the property that fails if the result is not right on it."""
+
+    name: str
+    fails: str
+    make: Callable[[torch.Generator], Arguments]
+    gradient: bool = False
+
+
+def observe_case(
+    observed: Observations, case: Case, function: Callable[..., Any], seed: int
+) -> None:
+    """Call once without gradients for values, and once more for gradients where they are asked."""
+    observe_values(observed, case, function, seed)
+    observe_gradients(observed, case, function, seed)
+
+
+def observe_values(
+    observed: Observations, case: Case, function: Callable[..., Any], seed: int
+) -> None:
+    """Write down what a call returns, and what it leaves of its arguments."""
+    arguments = case.make(torch.Generator().manual_seed(seed))
+    result = attempt(observed, case.name, lambda: function(*arguments.values()))
+    if f"{case.name}.error" in observed:
+        return
+    record(observed, f"{case.name}.result", result)
+    for name, value in arguments.items():
+        if isinstance(value, Tensor):
+            record(observed, f"{case.name}.after.{name}", value)
+
+
+def observe_gradients(
+    observed: Observations, case: Case, function: Callable[..., Any], seed: int
+) -> None:
+    """Write down the gradients where they are asked for and the first call did not raise."""
+    if case.gradient and f"{case.name}.error" not in observed:
+        attempt(
+            observed,
+            f"{case.name}.gradient",
+            lambda: observe_gradient(observed, case, function, seed),
+        )
+
+
+def observe_gradient(
+    observed: Observations, case: Case, function: Callable[..., Any], seed: int
+) -> None:
+    """Write down the gradients of a weighted sum of the first result."""
+    arguments = case.make(torch.Generator().manual_seed(seed))
+    leaves = {
+        name: value.requires_grad_()
+        for name, value in arguments.items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    result = function(*arguments.values())
+    first = result[0] if isinstance(result, tuple) else result
+    loss = torch.sum(first.float() * torch.linspace(1, 2, first.numel()).view(first.shape))
+    torch.autograd.backward(loss)
+    for name, leaf in leaves.items():
+        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        record(observed, f"{case.name}.gradient.{name}", gradient)
+
+
+def does_the_same(
+    observed: Observations, wrong: Callable[..., Any], cases: list[Case], seed: int
+) -> bool:
+    """Try a mistake on one case after the other, until it does something else than the answer.
+
+    Values come first: most mistakes differ there, and gradients take as long again.
+    """
+    for case in cases:
+        theirs: Observations = {}
+        gradient = f"{case.name}.gradient"
+        values = {key: fact for key, fact in observed.items() if not key.startswith(gradient)}
+        observe_values(theirs, case, wrong, seed)
+        if not agree_or_raise_alike(values, theirs, case.name):
+            return False
+        observe_gradients(theirs, case, wrong, seed)
+        if not agree(observed, theirs, gradient):
+            return False
+    return True
+
+
+def agree_or_raise_alike(observed: Observations, theirs: Observations, key: str) -> bool:
+    """Say whether two answers do the same on a case; of an error only the beginning must agree."""
+    ours_error, their_error = observed.get(f"{key}.error"), theirs.get(f"{key}.error")
+    if isinstance(ours_error, str) and isinstance(their_error, str):
+        return ours_error[:40] == their_error[:40]
+    return agree(observed, theirs, key)
+
+
+__all__ = ["Arguments", "Case", "FunctionProbe"]
+INPUT_UNCHANGED = "input_unchanged"
+
+
+@dataclass(frozen=True)
+class FunctionProbe:
+    """Calls a function on every case; cases stand smallest first.
+
+    `reference` is a right answer; `mistakes` are wrong ones by species, all with the signature of
+    the entry point. `adapt` turns an answer into a function of the case's arguments where it is not
+    one already.
+    """
+
+    cases: tuple[Case, ...]
+    reference: Callable[..., Any]
+    mistakes: dict[str, tuple[Callable[..., Any], ...]] = field(default_factory=dict)
+    adapt: Callable[[Any], Callable[..., Any]] = lambda answer: answer
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["runs", *(case.fails for case in self.cases), INPUT_UNCHANGED]))
+
+    def observe(self, answer: object, seed: int) -> Observations:
+        observed: Observations = {}
+        if answer is None or answer is ...:
+            return {"missing": True}
+        if not callable(answer):
+            return {"kind": type(answer).__name__}
+        function = self.adapt(answer)
+        with seeded(seed), torch.enable_grad():
+            for case in self.cases:
+                observe_case(observed, case, function, seed)
+        return observed
+
+    def judge(self, observed: Observations, seed: int) -> Report:
+        early = unanswered(observed, self.cases[0].name)
+        if early is not None:
+            return early
+        expected = self.observe(self.reference, seed)
+        failing = [case for case in self.cases if not right(observed, expected, case)]
+        if not failing:
+            return Report(status="passed")
+        failed = {name for case in failing for name in failures(observed, expected, case)}
+        first = failing[0]
+        crashed = f"{first.name}.error" in observed
+        return Report(
+            status="crashed" if crashed else "failed",
+            failed=tuple(name for name in self.properties if name in failed),
+            species=self.diagnose(observed, failing, seed),
+            counterexample=counterexample(observed, expected, first, seed),
+        )
+
+    def diagnose(self, observed: Observations, failing: list[Case], seed: int) -> tuple[str, ...]:
+        """Name the species that do exactly the same on every case."""
+        # Those that fail come first: in the others most mistakes are like the right answer.
+        cases = failing + [case for case in self.cases if case not in failing]
+        with seeded(seed), torch.enable_grad():
+            return tuple(
+                species
+                for species, variants in self.mistakes.items()
+                if any(does_the_same(observed, self.adapt(w), cases, seed) for w in variants)
+            )
+
+
+def unanswered(observed: Observations, first: str) -> Report | None:
+    """Tell an empty answer from a wrong one."""
+    if observed.get("missing") is True:
+        return Report(status="missing")
+    if "kind" in observed:
+        message = f"wanted something to call, got {shown(observed['kind'])}"
+        return Report(status="failed", failed=("runs",), message=message)
+    error = observed.get(f"{first}.error")
+    stub = isinstance(error, str) and error.startswith("NotImplementedError")
+    if stub or observed.get(f"{first}.result.none") is True:
+        return Report(status="missing")
+    return None
+
+
+def right(observed: Observations, expected: Observations, case: Case) -> bool:
+    """Say whether a case went as it should."""
+    return agree(observed, expected, case.name)
+
+
+def failures(observed: Observations, expected: Observations, case: Case) -> list[str]:
+    """Name the properties that a case shows to fail."""
+    if f"{case.name}.error" in observed:
+        return ["runs"]
+    found = []
+    if not agree(observed, expected, f"{case.name}.after"):
+        found.append(INPUT_UNCHANGED)
+    keys = (f"{case.name}.result", f"{case.name}.gradient")
+    if not all(agree(observed, expected, key) for key in keys):
+        found.append(case.fails)
+    return found or [case.fails]
+
+
+def counterexample(
+    observed: Observations, expected: Observations, case: Case, seed: int
+) -> Counterexample:
+    """Show a failing case: its arguments and the first part of the result that is off."""
+    arguments = case.make(torch.Generator().manual_seed(seed))
+    inputs = ", ".join(f"{name} = {shown(value)}" for name, value in arguments.items())
+    if f"{case.name}.error" in observed:
+        target = shown(restored(expected, f"{case.name}.result"))
+        return Counterexample(inputs, str(observed[f"{case.name}.error"]), target)
+    theirs = below(expected, case.name)
+    for key, value in theirs.items():
+        if not same(observed.get(key), value):
+            yours = shown(observed[key]) if key in observed else "nothing"
+            numbers = paired(observed.get(key), value)
+            return Counterexample(inputs, yours, shown(value), key.partition(".")[2], numbers)
+    return Counterexample(inputs, "more than was asked", "the result alone")

@@ -1,0 +1,150 @@
+"""Exercises that ask for a module: tried on calls, gradients and a training step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from cleanformer_lite.checks.engine import equality, parameters
+from cleanformer_lite.checks.engine import properties as calls
+from cleanformer_lite.checks.engine.diagnosis import diagnose
+from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
+from cleanformer_lite.checks.engine.observations import shown
+from cleanformer_lite.checks.engine.observe import observe_module
+from cleanformer_lite.checks.engine.properties import Property
+from cleanformer_lite.checks.engine.trials import Contract
+from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.mistake import Mistake
+from cleanformer_lite.checks.report import Counterexample, Report
+
+ALWAYS: tuple[Property, ...] = (
+    calls.output_shape,
+    parameters.parameters_registered,
+    calls.input_unchanged,
+    calls.calls_agree,
+    parameters.parameter_count,
+    calls.batch_independence,
+    calls.permutation_equivariance,
+    parameters.gradients_reach_all,
+    parameters.every_weight_moves,
+)
+OF_WEIGHTS: tuple[Property, ...] = (
+    calls.weights_shape,
+    calls.rows_sum_to_one,
+    calls.heads_differ,
+    calls.every_head_sees_every_feature,
+    parameters.heads_are_independent,
+    equality.score_scale,
+)
+OF_MASKS: tuple[Property, ...] = (
+    calls.causality,
+    calls.masked_keys_get_nothing,
+    calls.padding_invariance,
+    calls.finite_on_blind_rows,
+)
+# These look at the large module alone, or at what it keeps: once is enough.
+ASKED_ONCE: tuple[Property, ...] = (
+    *(calls.heads_differ, calls.every_head_sees_every_feature),
+    *(
+        parameters.parameters_registered,
+        parameters.parameter_count,
+        parameters.heads_are_independent,
+    ),
+    *(parameters.gradients_reach_all, parameters.every_weight_moves),
+    *(parameters.dropout_off_in_eval, parameters.dropout_on_in_training),
+    *(equality.score_scale, equality.equal_to_torch),
+)
+
+FULL = Contract()
+
+
+def properties_for(contract: Contract) -> dict[str, Property]:
+    """List what is asked of a module, in the order in which it is checked."""
+    chosen = ALWAYS + (OF_WEIGHTS if contract.weights else ())
+    chosen += OF_MASKS if contract.masks else ()
+    chosen += (calls.masks_combine,) if contract.causal and contract.masks else ()
+    if contract.dropout:
+        chosen += (parameters.dropout_off_in_eval, parameters.dropout_on_in_training)
+    chosen += (equality.equal_to_torch,)
+    return {function.__name__: function for function in chosen}
+
+
+@dataclass(frozen=True)
+class ModuleProbe:
+    """Asks of a module what its contract promises; `mistakes` are those that it may name."""
+
+    mistakes: Mapping[str, Mistake] = field(default_factory=dict, repr=False)
+    contract: Contract = FULL
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        return ("runs", *properties_for(self.contract))
+
+    def observe(self, answer: object, seed: int) -> Observations:
+        if answer is None or answer is ...:
+            return {"missing": True}
+        if isinstance(answer, nn.Module) or not callable(answer):
+            return {"kind": type(answer).__name__}
+        return observe_module(answer, self.contract, seed)
+
+    def judge(self, observed: Observations, seed: int) -> Report:
+        early = unanswered(observed)
+        if early is not None:
+            return early
+        evidence = Evidence(observed, self.contract, seed)
+        found = failures(evidence)
+        if not found:
+            return Report(status="passed")
+        crash = error_of(observed)
+        failed = ("runs",) if crash else tuple(found)
+        first = Counterexample(*crash) if crash else next(iter(found.values()))
+        species = diagnose(evidence, tuple(found), self.mistakes)
+        return Report(
+            status="crashed" if crash else "failed",
+            failed=failed,
+            species=species,
+            counterexample=first,
+        )
+
+
+def failures(evidence: Evidence) -> dict[str, Counterexample]:
+    """Name the properties that fail, each with the smallest counterexample found."""
+    found: dict[str, Counterexample] = {}
+    for name, holds in properties_for(evidence.contract).items():
+        for label in ("large",) if holds in ASKED_ONCE else ("small", "large"):
+            try:
+                counterexample = holds(evidence, label)
+            except UnreadableError as unreadable:
+                counterexample = unreadable.counterexample
+            except Exception:  # forged observed may be wrong in any way
+                counterexample = Counterexample("", "observed that make no sense", "")
+            if counterexample is not None:
+                found[name] = counterexample
+                break
+    return found
+
+
+def error_of(observed: Observations) -> tuple[str, str, str] | None:
+    """Return input, error and target if the answer could not even be built or called."""
+    for label in ("small", "large"):
+        for key, doing in ((f"{label}.build", "building it"), (f"{label}.plain", "calling it")):
+            if f"{key}.error" in observed:
+                return f"{doing}, {label} sizes", str(observed[f"{key}.error"]), "no error"
+    return None
+
+
+def unanswered(observed: Observations) -> Report | None:
+    """Tell an empty answer, and one of another kind, from a wrong one."""
+    if observed.get("missing") is True:
+        return Report(status="missing")
+    if "kind" in observed:
+        message = f"wanted a class, got an object of type {shown(observed['kind'])}"
+        return Report(status="failed", failed=("runs",), message=message)
+    if "small.build.kind" in observed and "small.build.error" not in observed:
+        message = f"wanted a torch.nn.Module, got {shown(observed['small.build.kind'])}"
+        return Report(status="failed", failed=("runs",), message=message)
+    for key in ("small.build.error", "small.plain.error"):
+        error = observed.get(key)
+        if isinstance(error, str) and error.startswith("NotImplementedError"):
+            return Report(status="missing")
+    return Report(status="missing") if observed.get("small.plain.output.none") is True else None

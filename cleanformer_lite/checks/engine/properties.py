@@ -1,0 +1,173 @@
+"""What every right attention module has, whatever its style; no reference is needed for these."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.evidence import Evidence, unequal
+from cleanformer_lite.checks.engine.observations import close
+from cleanformer_lite.checks.engine.trials import TRIALS, Call, order
+from cleanformer_lite.checks.report import Counterexample
+
+Property = Callable[[Evidence, str], Counterexample | None]
+MOVED = 1e-6
+
+
+def output_shape(evidence: Evidence, label: str) -> Counterexample | None:
+    """The output has the shape of the input, `(N, L, E)`."""
+    evidence.output(label, "plain")
+    return None
+
+
+def weights_shape(evidence: Evidence, label: str) -> Counterexample | None:
+    """The weights have shape `(N, H, L, L)`."""
+    evidence.weights(label, "plain")
+    return None
+
+
+def input_unchanged(evidence: Evidence, label: str) -> Counterexample | None:
+    """The input is after a call what it was before."""
+    for name, call in evidence.calls[label].items():
+        after = evidence.observed.get(f"{label}.{name}.input")
+        if isinstance(after, Tensor) and after.shape == call.x.shape:
+            return unequal(evidence, label, name, after, call.x, "x after the call")
+        if after is not None:
+            return Counterexample(evidence.inputs(label, name), "another x", "x as it was")
+    return None
+
+
+def calls_agree(evidence: Evidence, label: str) -> Counterexample | None:
+    """Two calls on one input give one output."""
+    first, second = evidence.output(label, "plain"), evidence.output(label, "again")
+    return unequal(evidence, label, "again", second, first, "the output of a second call")
+
+
+def batch_independence(evidence: Evidence, label: str) -> Counterexample | None:
+    """A sample alone gets what it gets in a batch."""
+    for alone, together in (("alone", "plain"), ("padded_alone", "padded")):
+        if alone in evidence.calls[label]:
+            target = evidence.output(label, together)[-1:]
+            found = unequal(evidence, label, alone, evidence.output(label, alone), target, "output")
+            if found:
+                return found
+    return None
+
+
+def permutation_equivariance(evidence: Evidence, label: str) -> Counterexample | None:
+    """Tokens in another order give outputs in that order."""
+    target = evidence.output(label, "plain")[:, order(TRIALS[label])]
+    yours = evidence.output(label, "permuted")
+    return unequal(evidence, label, "permuted", yours, target, "output for tokens in another order")
+
+
+def rows_sum_to_one(evidence: Evidence, label: str) -> Counterexample | None:
+    """The weights of every query sum to 1."""
+    for name in ("plain", "padded"):
+        if name in evidence.calls[label]:
+            sums = evidence.weights(label, name).sum(dim=-1)
+            found = unequal(evidence, label, name, sums, torch.ones_like(sums), "weights.sum(-1)")
+            if found:
+                return found
+    return None
+
+
+def heads_differ(evidence: Evidence, label: str) -> Counterexample | None:
+    """No two heads have one map."""
+    weights = evidence.weights("large", "plain")
+    for head in range(1, weights.shape[1]):
+        if close(weights[:, head], weights[:, 0]):
+            yours = f"heads 0 and {head} have one map between them"
+            return Counterexample(evidence.inputs("large", "plain"), yours, "a map for each head")
+    return None
+
+
+def every_head_sees_every_feature(evidence: Evidence, label: str) -> Counterexample | None:
+    """Every input feature moves the map of every head."""
+    for name, feature in (("nudge_first", "0"), ("nudge_last", "-1")):
+        moved = moved_heads(evidence, name)
+        if not moved.all():
+            heads = torch.nonzero(moved).flatten().tolist()
+            yours = f"x[..., {feature}] moves the maps of heads {heads} alone"
+            return Counterexample(evidence.inputs("large", name), yours, "it moves the map of each")
+    return None
+
+
+def moved_heads(evidence: Evidence, name: str) -> Tensor:
+    """Say for each head whether its map in a call is another than in the plain one."""
+    before = evidence.weights("large", "plain")
+    return (evidence.weights("large", name) - before).abs().amax(dim=(0, 2, 3)) > MOVED
+
+
+def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexample | None:
+    """Compare which weights are above zero with which ones the mask allows."""
+    weights = evidence.weights(label, name)
+    allowed = torch.ones_like(weights, dtype=torch.bool)
+    if call.attn_mask is not None:
+        allowed = allowed & call.attn_mask
+    if call.is_causal:
+        allowed = allowed & torch.ones(weights.shape[-2:], dtype=torch.bool).tril()
+    wrong = torch.where(allowed, weights <= 0.0, weights.abs() > MOVED) | weights.isnan()
+    if not wrong.any():
+        return None
+    n, h, i, j = (int(index) for index in torch.nonzero(wrong)[0])
+    target = "more than 0" if allowed[n, h, i, j] else "0"
+    what = f"weights[{n}, {h}, {i}, {j}]"
+    return Counterexample(evidence.inputs(label, name), f"{weights[n, h, i, j]:.4g}", target, what)
+
+
+def causality(evidence: Evidence, label: str) -> Counterexample | None:
+    """What comes later changes nothing earlier; a token sees itself."""
+    before = evidence.output(label, "causal")[:, :-1]
+    after = evidence.output(label, "causal_changed")[:, :-1]
+    what = "output of earlier tokens after the last was changed"
+    found = unequal(evidence, label, "causal_changed", after, before, what)
+    return found or pattern(evidence, label, "causal", evidence.calls[label]["causal"])
+
+
+def masked_keys_get_nothing(evidence: Evidence, label: str) -> Counterexample | None:
+    """Masked keys weigh 0, all others more."""
+    for name in ("padded", "per_head"):
+        found = pattern(evidence, label, name, evidence.calls[label][name])
+        if found:
+            return found
+    return None
+
+
+def masks_combine(evidence: Evidence, label: str) -> Counterexample | None:
+    """A mask and `is_causal` act together."""
+    return pattern(evidence, label, "causal_padded", evidence.calls[label]["causal_padded"])
+
+
+def padding_invariance(evidence: Evidence, label: str) -> Counterexample | None:
+    """What stands in the padding changes no real token."""
+    mask = evidence.calls[label]["padded"].attn_mask
+    assert mask is not None
+    real = mask[:, 0, 0]
+    before = evidence.output(label, "padded")[real]
+    after = evidence.output(label, "padded_changed")[real]
+    what = "output of real tokens after the padding was changed"
+    return unequal(evidence, label, "padded_changed", after, before, what)
+
+
+def finite_on_blind_rows(evidence: Evidence, label: str) -> Counterexample | None:
+    """A query that sees nothing weighs all 0; output and gradients are numbers."""
+    weights, output = evidence.weights(label, "blind"), evidence.output(label, "blind")
+    blind = weights[:, :, 0]
+    zeros = torch.zeros_like(blind)
+    found = unequal(evidence, label, "blind", blind, zeros, "weights of a query that sees nothing")
+    if found or output.isfinite().all():
+        return found or finite_gradients(evidence)
+    return Counterexample(evidence.inputs(label, "blind"), "not-a-number", "a number", "output")
+
+
+def finite_gradients(evidence: Evidence) -> Counterexample | None:
+    """Look for not-a-number in the gradients when one query sees nothing."""
+    for key, value in evidence.observed.items():
+        if not key.startswith("gradient.blind.") or not isinstance(value, Tensor):
+            continue
+        if not value.isfinite().all():
+            name = evidence.observed.get(f"name.{key.rpartition('.')[2]}")
+            inputs = evidence.inputs("large", "blind")
+            return Counterexample(inputs, "not-a-number", "a number", f"the gradient of {name}")
+    return None

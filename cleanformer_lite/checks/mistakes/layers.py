@@ -1,0 +1,228 @@
+"""Mistakes in how layers are made, kept and shared out. Wrong on purpose."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.parameters import (
+    count,
+    reads_whole_input,
+    weights_before_output,
+)
+from cleanformer_lite.checks.engine.properties import MOVED, moved_heads
+from cleanformer_lite.checks.engine.references import (
+    attention,
+    count_parameters,
+    run_heads,
+    with_weights,
+)
+from cleanformer_lite.checks.engine.trials import LARGE
+from cleanformer_lite.checks.mistake import mistake
+from cleanformer_lite.registration_bug import HeadsBuiltInForward, HeadsInPlainList
+from cleanformer_lite.single_head import SingleHeadAttention
+from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention
+from cleanformer_lite.split_heads import merge_heads, split_heads
+
+Pair = tuple[Tensor, Tensor]
+OF_HIDDEN_WEIGHTS = frozenset(
+    {
+        "parameters_registered",
+        "parameter_count",
+        "gradients_reach_all",
+        "every_weight_moves",
+        "heads_are_independent",
+        "dropout_off_in_eval",
+        "equal_to_torch",
+    }
+)
+OF_NEW_WEIGHTS = OF_HIDDEN_WEIGHTS | {
+    "calls_agree",
+    "batch_independence",
+    "permutation_equivariance",
+    "causality",
+    "padding_invariance",
+}
+OF_ANOTHER_COUNT = frozenset(
+    {"parameter_count", "heads_are_independent", "every_weight_moves", "equal_to_torch"}
+)
+
+
+def _count_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
+    """Count with the belief that the layers of some modules are registered."""
+
+    def count_wrongly(embed_dim: int, num_heads: int) -> dict[str, int]:
+        right = count_parameters(embed_dim, num_heads)
+        return {
+            name: right["module_list"] if name in believed else number
+            for name, number in right.items()
+        }
+
+    return count_wrongly
+
+
+def _new_in_every_call(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    return count(evidence, "fresh") > 0 and count(evidence, "numbers") < 4 * LARGE.embed_dim**2
+
+
+@mistake(
+    cause="layers are made inside `forward`, anew in every call",
+    symptom="two calls disagree, and what the optimizer changes is never used again",
+    thread="graykode/nlp-tutorial#29",
+    hints=(
+        "Call the module twice with the same input.",
+        "Look for a layer that is created in `forward`.",
+        "Create it in `__init__`, in an `nn.ModuleList`; `forward` only calls it.",
+    ),
+    tells=_new_in_every_call,
+    explains=OF_NEW_WEIGHTS,
+)
+class BuiltInForward(HeadsBuiltInForward):
+    """The package's own, with the signature of the exercises."""
+
+    forms = {
+        "registration_bug.count": (
+            _count_with("built_in_forward"),
+            _count_with("built_in_forward", "plain_list"),
+        )
+    }
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__(embed_dim, num_heads, dropout=dropout)
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> Tensor | Pair:
+        return super().forward(x, attn_mask=attn_mask, is_causal=is_causal, need_weights=True)
+
+
+def _hidden_from_the_module(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    return count(evidence, "unregistered") > 0 and count(evidence, "fresh") == 0
+
+
+@mistake(
+    cause="layers are kept in a list, a tuple or a dictionary, where `nn.Module` does not look",
+    symptom="they never train, are not saved, and `.to(device)` leaves them behind",
+    thread="pytorch/pytorch#666",
+    hints=(
+        "Count `list(module.parameters())`.",
+        "Look at the attribute that holds your heads. Is it an `nn.Module` itself?",
+        "`self.heads = nn.ModuleList(...)` instead of `[...]`, `nn.ModuleDict` instead of `{...}`.",
+    ),
+    tells=_hidden_from_the_module,
+    explains=OF_HIDDEN_WEIGHTS,
+)
+class PlainList(HeadsInPlainList):
+    """The package's own, with the signature of the exercises."""
+
+    forms = {"registration_bug.count": (_count_with("plain_list"),)}
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__(embed_dim, num_heads, dropout=dropout)
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> Tensor | Pair:
+        return super().forward(x, attn_mask=attn_mask, is_causal=is_causal, need_weights=True)
+
+
+def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    if not evidence.contract.weights:
+        inputs, biases = 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim
+        return weights_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
+    weights = evidence.weights("large", "plain")
+    alike = (weights - weights[:, :1]).abs().max() <= MOVED
+    return bool(alike) and count(evidence, "unregistered") == 0
+
+
+@mistake(
+    cause="`[layer] * n` is one layer n times",
+    symptom="all heads have the same weights, and stay the same",
+    thread="zalandoresearch/pytorch-vq-vae#2",
+    hints=(
+        "Print the maps of two heads.",
+        "Look at how the list of heads is made. How often is a layer created?",
+        "`nn.ModuleList(make_head() for _ in range(num_heads))`.",
+    ),
+    tells=_one_map_for_all,
+    explains=OF_ANOTHER_COUNT | {"heads_differ"},
+)
+class SharedLayer(nn.Module):
+    """`[head] * num_heads` is one head, several times."""
+
+    forms = {
+        "looped_heads.run": (
+            lambda x, q, k, v: run_heads(x, *(w[:1].expand_as(w) for w in (q, k, v))),
+        ),
+        "sliced_heads.block_diagonal": (
+            lambda weights: torch.kron(torch.eye(len(weights)), weights[0]),
+            lambda weights: torch.block_diag(*[weights[-1]] * len(weights)),
+        ),
+        "sliced_heads.module": (with_weights(SlicedMultiHeadAttention, shared=True),),
+    }
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        head = SingleHeadAttention(embed_dim, head_dim=embed_dim // num_heads, dropout=dropout)
+        self.heads = nn.ModuleList([head] * num_heads)
+        self.out_proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
+        length = x.shape[1]
+        wide = torch.ones(len(x), len(self.heads), length, length, dtype=torch.bool)
+        wide = wide if attn_mask is None else wide & attn_mask
+        results = [
+            head(x, attn_mask=wide[:, [i]], is_causal=is_causal, need_weights=True)
+            for i, head in enumerate(self.heads)
+        ]
+        outputs, weights = zip(*results, strict=True)
+        return self.out_proj(torch.cat(outputs, dim=-1)), torch.cat(weights, dim=1)
+
+
+def _a_slice_for_each_head(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    if not evidence.contract.weights:
+        square, width = LARGE.head_dim**2, LARGE.head_dim
+        small = (
+            weights_before_output(evidence, 3 * n * square, 3 * n * width)
+            for n in (1, LARGE.num_heads)
+        )
+        return any(small) and not reads_whole_input(evidence)
+    heads = torch.arange(LARGE.num_heads)
+    return all(
+        bool((moved_heads(evidence, name) == (heads == owner)).all())
+        for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1))
+    )
+
+
+@mistake(
+    cause="the input is cut into parts first, and each part is projected by itself",
+    symptom="it learns with less capacity: a head sees its part of the input alone",
+    thread="pbloem/former#13",
+    hints=(
+        "Change one input feature. How many heads notice?",
+        "Compare the order of `view` and `nn.Linear` in your code.",
+        "Project with `nn.Linear(embed_dim, embed_dim)`, and split the result.",
+    ),
+    tells=_a_slice_for_each_head,
+    explains=OF_ANOTHER_COUNT | {"every_head_sees_every_feature"},
+)
+class SplitBeforeProjection(nn.Module):
+    """Cuts the input in parts, and sends every part through one small projection."""
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = nn.Dropout(dropout)
+        width = embed_dim // num_heads
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width) for _ in range(3))
+        self.out_proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
+        part = split_heads(x, self.num_heads)
+        allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
+        allowed = allowed.tril() if is_causal else allowed
+        allowed = allowed if attn_mask is None else allowed & attn_mask
+        query, key, value = self.q_proj(part), self.k_proj(part), self.v_proj(part)
+        _, weights = attention(query, key, value, allowed)
+        return self.out_proj(merge_heads(self.dropout(weights) @ value)), weights

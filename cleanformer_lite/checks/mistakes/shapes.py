@@ -1,0 +1,248 @@
+"""Mistakes in reshapes, axes and scales. Wrong on purpose."""
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.references import attention
+from cleanformer_lite.checks.mistake import mistake, variant_of
+from cleanformer_lite.checks.mistakes.forms import in_blocks
+from cleanformer_lite.split_heads import split_heads
+
+# Masks that do not fit the shapes which samples and tokens exchanged make.
+WITH_MASKS = (
+    *("padded", "padded_changed", "padded_alone", "per_head", "blind"),
+    *("causal_padded", "causal", "causal_changed"),
+)
+
+
+@mistake(
+    cause="`view` goes straight to heads before tokens, with no transpose",
+    symptom="it runs; a head's tokens are pieces of several tokens",
+    thread="reczoo/FuxiCTR#30",
+    hints=(
+        "Split a tensor that counts 1, 2, 3, ... and follow the first token.",
+        "`view` never moves a number. Which two axes have to change places?",
+        "`x.view(N, L, H, D).transpose(1, 2)`.",
+    ),
+    not_in=("split_heads.merge", "looped_heads.join"),
+)
+class SplitWithoutTranspose(Attention):
+    """Reshapes straight to `(N, H, L, D)`, so that heads get other tokens' features."""
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], self.num_heads, x.shape[1], -1)
+
+
+@variant_of(SplitWithoutTranspose)
+class SplitAndMergeWithoutTranspose(SplitWithoutTranspose):
+    """The same on the way back, which puts the numbers where they came from."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], x.shape[2], -1)
+
+
+@mistake(
+    cause="`(N, H, L, D)` is reshaped to `(N, L, E)` with no transpose before",
+    symptom="the loss still falls; tokens are mixed up",
+    thread="jsbaan/transformer-from-scratch#4",
+    hints=(
+        "Merge a tensor that counts 1, 2, 3, ... and follow the first token.",
+        "Before the reshape, the heads of one token must stand next to each other.",
+        "`x.transpose(1, 2).reshape(N, L, H * D)`.",
+    ),
+)
+class MergeWithoutTranspose(Attention):
+    """Reshapes `(N, H, L, D)` straight to `(N, L, E)`."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], x.shape[2], -1)
+
+
+@mistake(
+    cause="one axis holds samples and heads, and is taken apart in the wrong order",
+    symptom="samples are mixed; with one sample it may look right",
+    thread="gazelle93/Transformer-Various-Positional-Encoding#1",
+    hints=(
+        "Give it a batch of two samples, then one of them alone.",
+        "In which order do samples and heads stand in memory? In which order do you name them?",
+        "Take the axis apart as it was put together: `(N, H, L, D)`, then transpose.",
+    ),
+)
+class MergeMixesBatch(Attention):
+    """Takes the joint axis of samples and heads for heads and samples."""
+
+    forms = {
+        "looped_heads.join": (
+            lambda outputs: torch.stack(outputs).reshape(*outputs[0].shape[:2], -1),
+        ),
+    }
+
+    def merge(self, x: Tensor) -> Tensor:
+        batch, heads, length, _ = x.shape
+        return x.reshape(heads, batch, length, -1).permute(1, 2, 0, 3).flatten(2)
+
+
+@variant_of(MergeMixesBatch)
+class MergeMixesBatchAndTokens(Attention):
+    """The same, and then the permutation that would have been right for `(N, H)`."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        batch, heads, length, _ = x.shape
+        mixed = x.reshape(heads, batch, length, -1).permute(0, 2, 1, 3)
+        return mixed.reshape(batch, length, -1)
+
+
+def _view_does_not_fit(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    errors = [evidence.observed.get(f"{label}.plain.error") for label in ("small", "large")]
+    return any(isinstance(e, str) and "view size is not compatible" in e for e in errors)
+
+
+@mistake(
+    cause="`view` after a transpose: the numbers no longer lie in order",
+    symptom="it raises, which is the good kind of failure",
+    thread="facebookresearch/fairseq#2598",
+    hints=(
+        "Read the end of the message: it names another method.",
+        "Look for `view` after `transpose` or `permute`.",
+        "`reshape` copies where it has to; or `.contiguous().view(...)`.",
+    ),
+    tells=_view_does_not_fit,
+)
+class ViewNotContiguous(nn.Module):
+    """`view` after a transpose, which raises: the good failure."""
+
+    forms = {
+        "split_heads.merge": (lambda x: x.transpose(1, 2).view(x.shape[0], x.shape[2], -1),),
+    }
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.in_proj = nn.Linear(embed_dim, 3 * embed_dim)
+        self.out_proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(
+        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        query, key, value = (split_heads(p, self.num_heads) for p in self.in_proj(x).chunk(3, -1))
+        output, weights = attention(query, key, value, attn_mask)
+        return self.out_proj(output.transpose(1, 2).view(x.shape)), weights
+
+
+@mistake(
+    cause="`(N, L, E)` is read as `(L, N, E)`",
+    symptom="samples attend to each other; tokens of one sample do not",
+    thread="om-ai-lab/OmDet#19",
+    hints=(
+        "Give it a batch of two samples, then one of them alone.",
+        "Which axis does your attention run along?",
+        "`nn.MultiheadAttention(..., batch_first=True)`, or exchange the axes before and after.",
+    ),
+    may_differ=WITH_MASKS,
+)
+class BatchFirstForgotten(Attention):
+    """Takes `(N, L, E)` for `(L, N, E)`, so that samples attend to each other."""
+
+    def turn(self, x: Tensor) -> Tensor:
+        return x.transpose(0, 1)
+
+
+@mistake(
+    cause="an `einsum` has two letters exchanged, and equal sizes hide it",
+    symptom="it runs as long as the two sizes are equal",
+    thread="rasbt/LLMs-from-scratch#857",
+    hints=(
+        "Try queries and keys of different numbers, or change the last token alone.",
+        "Read your `einsum` letters aloud: which axis is summed over, query or key?",
+        "`torch.einsum('nhls,nhsd->nhld', weights, value)`: s, the keys, is summed over.",
+    ),
+)
+class EinsumAxesSwapped(Attention):
+    """Mixes the values by columns of the map: `nhsl,nhsd->nhld`."""
+
+    def mix(self, weights: Tensor, value: Tensor) -> Tensor:
+        return weights.transpose(-2, -1) @ value
+
+
+@mistake(
+    cause="the softmax runs along the queries, `dim=-2`",
+    symptom="it runs; columns sum to 1, rows do not",
+    thread="nerminnuraydogan/vision-transformer#1",
+    hints=(
+        "Add up the weights of one query.",
+        "Which axis of your scores are the keys?",
+        "`torch.softmax(scores, dim=-1)`.",
+    ),
+)
+class SoftmaxOverQueries(Attention):
+    """Columns add up to one instead of rows."""
+
+    forms = {
+        "single_head.mask": (
+            lambda scores, attn_mask: torch.softmax(
+                scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min), dim=-2
+            ),
+        ),
+    }
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores, dim=-2)
+
+
+@mistake(
+    cause="scores are divided by the root of E instead of D",
+    symptom="none to be seen: maps are a little too flat with more than one head",
+    thread="karpathy/ng-video-lecture#6",
+    hints=(
+        "How large are your scores on average? How large should they be?",
+        "How many numbers does one product of query and key sum up?",
+        "Divide by `head_dim ** 0.5`, or by `query.shape[-1] ** 0.5` after the split.",
+    ),
+    not_in=("single_head.scores", "single_head.attention"),
+)
+class ScaledByEmbedDim(Attention):
+    """Divides by the root of E where D belongs."""
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / math.sqrt(query.shape[-1] * self.num_heads)
+
+
+@mistake(
+    cause="scores are multiplied by the root of D",
+    symptom="the softmax is nearly all or nothing, and its gradient nearly zero",
+    thread="esceptico/perceiver-io#9",
+    hints=(
+        "Look at one row of weights. Is one of them almost 1?",
+        "Is your scale a root or one over a root? Do you multiply or divide by it?",
+        "`scores / D ** 0.5`, or `scores * D ** -0.5`.",
+    ),
+)
+class ScaleInverted(Attention):
+    """Multiplies by the root of D."""
+
+    def scale(self, query: Tensor) -> float:
+        return math.sqrt(query.shape[-1])
+
+
+@mistake(
+    cause="scores are not scaled at all",
+    symptom="the larger D, the closer the softmax gets to all or nothing",
+    thread="PAIR-code/tiny-transformers#71",
+    hints=(
+        "Compare your scores for D = 1 and D = 4.",
+        "The paper calls it scaled dot-product attention. Where do you scale?",
+        "`query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5`.",
+    ),
+)
+class ScaleMissing(Attention):
+    """Does not scale."""
+
+    forms = {"fused_heads.blocked": (partial(in_blocks, scale=False),)}
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0

@@ -1,0 +1,453 @@
+// Attention as numbers that glide from step to step: the rail, the board, and what a number is made of.
+const LABELS = { qkv: "q k v", mask: "÷ √D, mask", values: "× v" };
+const MODES = [
+  ["loop", "loop"],
+  ["split", "split"],
+  ["sliced", "sliced"],
+];
+const caption = (step, all, state) => {
+  const { E, D, H, sliced } = all,
+    mine = sliced ? `its own ${E / H}` : `all ${E}`;
+  const many = H > 1;
+  return {
+    words: `${"_ One Two Three Four Five Six".split(" ")[all.L]} word${all.L > 1 ? "s" : ""}. Attention lets each of them read the others.`,
+    x:
+      `Each word is a row of ${E} numbers. ` +
+      (!many ? "" : sliced ? "A head reads its own part of each row, and nothing else." : "Every head reads every number.") +
+      (many ? " Point at a number to see who can know it." : ""),
+    W: `Learned weights. A column makes one number of a query, a key or a value out of ${mine} numbers of x.` +
+      (sliced ? " Outside the blocks there is nothing." : ""),
+    qkv: `Row on the left times column above. So every number of q, k and v mixes ${mine} numbers of x.`,
+    split:
+      state.mode === "split"
+        ? `Only now something is cut: the columns of q, k and v go to the heads, ${D} to each. No number changes.`
+        : "Nothing to cut: each head has made its own q, k and v.",
+    scores: "Each query meets each key: row of q times column of k. A large score is a good fit.",
+    mask:
+      `Divided by √${D}, so that the scores do not grow with the width of a head. ` +
+      (state.causal ? "The mask hides the words that come later." : "No mask: each word may read all words."),
+    softmax: "Softmax turns each row into shares that sum to 1.",
+    values: "Each word takes a mean of the values, weighted by its shares.",
+    merge: "The heads' answers are laid side by side again. No number changes.",
+    W_O: "One more matrix mixes what the heads found.",
+    output: "The same output as a sum: each head adds its part. Silence one, and its part is gone.",
+  }[step];
+};
+const FORMULA = [
+  ["softmax(", "softmax"],
+  ["q", "W qkv split scores", "query"],
+  [" kᵀ", "W qkv split scores", "key"],
+  [" / √D", "mask"],
+  [") ", "softmax"],
+  ["v", "W qkv split values", "value"],
+  [" W_O", "W_O output"],
+];
+
+export default {
+  render({ model, el }) {
+    const names = ["words", "x", "weights", "biases", "heads", "mode", "step", "causal", "off", "cell"];
+    const read = () => Object.fromEntries(names.map((name) => [name, model.get(name)]));
+    const first = { x: model.get("x"), weights: model.get("weights") };
+    let state = read(),
+      all = compute(state),
+      plan,
+      shown = "q",
+      pointed = null,
+      focused = null,
+      news = "",
+      timer = null;
+    const steps = stepsOf(state);
+    const at = () => steps.indexOf(state.step);
+    const nodes = new Map();
+
+    // The parts, from top to bottom.
+    const rail = make("div", { class: "rail", role: "group", "aria-label": "Steps: arrow keys move" });
+    const button = (text, act) => make("button", { onclick: act }, text);
+    const back = button("← Back", () => go(at() - 1)),
+      next = button("Next →", () => go(at() + 1)),
+      playing = make("button", { class: "play", onclick: () => (timer ? pause() : start()) }, "▶ Play");
+    const formula = make("span", { class: "formula", "aria-hidden": "true" });
+    const line = make("p", { class: "caption" });
+    const board = make("div", {
+      class: "board",
+      role: "group",
+      "aria-label": "Numbers: arrow keys move, Enter keeps one, Escape lets it go",
+    });
+    const layer = make("div", { class: "layer" });
+    const wires = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    wires.setAttribute("aria-hidden", "true");
+    board.append(layer);
+    layer.append(wires);
+    const says = make("p", { class: "says", "aria-live": "polite" });
+    const picker = make("div", { class: "viewer-row picker" });
+    const edit = make("div", { class: "viewer-row edit" });
+    const switches = make("div", { class: "viewer-row" });
+
+    const go = (to) => put(model, "step", steps[Math.max(0, Math.min(steps.length - 1, to))]);
+    const pause = () => {
+      clearTimeout(timer);
+      timer = null;
+      playing.textContent = "▶ Play";
+    };
+    const onward = () => {
+      if (at() === steps.length - 1 || !el.isConnected) return pause();
+      go(at() + 1);
+      timer = setTimeout(onward, 3200);
+    };
+    const start = () => {
+      if (at() === steps.length - 1) go(0);
+      playing.textContent = "❚❚ Pause";
+      timer = setTimeout(onward, 1200);
+    };
+
+    // What is asked about: under the pointer, under the focus, kept, or the step's own example.
+    const example = () => {
+      const i = Math.min(2, all.L - 1),
+        j = Math.min(1, all.L - 1);
+      return {
+        qkv: `${narrow() ? shown : "q"}.${j}.0`, scores: `s.0.${i}.${j}`, mask: `s.0.${i}.${j}`, softmax: `s.0.${i}.${j}`,
+        values: `o.${i}.0`, W_O: `y.${i}.0`, output: `y.${i}.0`,
+      }[state.step]; // prettier-ignore
+    };
+    const visible = (key) => key && plan.cells.get(key);
+    const asked = () => [pointed, focused, state.cell].find(visible);
+    const narrow = () => board.clientWidth < 600;
+
+    const word = (i) => `“${state.words[i]}”`;
+    const headOf = (a) => (all.H > 1 ? ` (head ${Math.floor(a / all.D)})` : "");
+    const nameOf = (key) => {
+      const [name, ...at] = key.split("."),
+        [a, b, c] = at.map(Number);
+      if (name === "s") {
+        const what = { scores: "score", mask: "score" }[state.step] ?? "share";
+        return `${all.H > 1 ? `Head ${a}: ` : ""}${what} of ${word(b)} for ${word(c)}`;
+      }
+      if (name === "p") return `Head ${a}’s part for ${word(b)}, number ${c}`;
+      const tensor = name.slice(-1);
+      if (name[0] === "b") return `Bias of ${tensor}, number ${b}`;
+      if (name[0] === "w")
+        return tensor === "o"
+          ? `W_O, from number ${a}${headOf(a)} to number ${b} of the output, out_proj.weight[${b}, ${a}]`
+          : `W_${tensor.toUpperCase()}, from number ${a} of x to number ${b} of ${tensor}${headOf(b)}, ${tensor}_proj.weight[${b}, ${a}]`;
+      if (name === "o") return `Answer for ${word(a)}, number ${b}${headOf(b)}`;
+      if (name === "y") return `Output for ${word(a)}, number ${b}`;
+      return `${name} of ${word(a)}, number ${b}${name === "x" ? "" : headOf(b)}`;
+    };
+    const who = (feature) => {
+      const [yes, no] = [true, false].map((known) => range(all.H).filter((h) => knows(all, h, feature) === known));
+      const list = (heads) => `head${heads.length > 1 ? "s" : ""} ${heads.join(" and ")}`;
+      return (
+        (yes.length ? ` Known to ${list(yes)}.` : "") + (no.length ? ` ${list(no).replace("h", "H")} cannot know it.` : "")
+      );
+    };
+    const explain = (key) => {
+      const value = valueOf(all, key, state.step),
+        { sum } = madeOf(all, key, state.step);
+      if (value === null) return `${nameOf(key)}: nothing. This head does not read that number of x.`;
+      if (value === -Infinity || (key[0] === "s" && !sum)) return `${nameOf(key)}: ${short(value)}, masked: it comes later.`;
+      const head = key[0] === "x" && all.H > 1 && state.weights.o ? who(Number(key.split(".")[2])) : "";
+      return `${nameOf(key)}: ${short(value)}${sum && ` = ${sum}`}.${head}`;
+    };
+
+    // One node for each number, for each name and for each bracket; they glide and never change roles.
+    const node = (key, make) => {
+      if (!nodes.has(key)) {
+        nodes.set(key, make());
+        layer.append(nodes.get(key));
+      }
+      return nodes.get(key);
+    };
+    const tallest = (name) => {
+      const numbers =
+        name === "s" ? scoresAt(all, state.step) : name[0] === "w" ? all.weights[name[1]] : name === "p" ? all.parts : all[name] ?? [1];
+      return Math.max(0.1, ...numbers.flat(3).filter(isFinite).map(Math.abs));
+    };
+    const headsOf = (key) => {
+      const [name, a, b] = key.split(".");
+      if (all.H < 2 || "xy".includes(name)) return "";
+      const head = "sp".includes(name) ? a : Math.floor((name === "wo" ? a : b) / all.D);
+      return name === "bo" ? "" : ` h${head}` + (all.on(Number(head)) || !"sop".includes(name) ? "" : " silent");
+    };
+    const sub = (text) => {
+      const [letter, low] = text.split("_");
+      return low ? [letter, make("sub", {}, low)] : [text];
+    };
+    // Numbers of one decimal are written with one.
+    const plain = (name) => {
+      const numbers = name === "x" ? all.x : name[0] === "w" ? all.weights[name[1]] : [[0.01]];
+      return numbers.flat().every((n) => Math.abs(n * 10 - Math.round(n * 10)) < 1e-6);
+    };
+    const placeCells = (compact, shares) => {
+      const tops = {};
+      for (const [key, spot] of plan.cells) {
+        const [name] = key.split(".");
+        const cell = node(key, () =>
+          make("button", { class: "spot", "data-key": key, tabindex: -1 }),
+        );
+        if (!spot) continue;
+        const value = valueOf(all, key, state.step),
+          fresh = cell.dataset.at !== undefined && cell.dataset.value !== String(value) && cell.dataset.step === state.step;
+        const top = (tops[name] ??= tallest(name));
+        cell.dataset.value = value;
+        cell.dataset.step = state.step;
+        cell.dataset.at = spot;
+        cell.className = `spot ${name}${headsOf(key)}${value === null ? " empty" : ""}${value === -Infinity ? " hidden" : ""}`;
+        if (name === "s" && shares) cell.classList.add("share");
+        cell.style.transform = `translate(${spot[0]}px, ${spot[1]}px)`;
+        cell.style.setProperty("--p", `${value === null || value === -Infinity ? 0 : (100 * Math.abs(value)) / top}%`);
+        const digits = compact || plain(name) ? 1 : 2;
+        cell.textContent = value === null ? "" : value === -Infinity ? "−∞" : value.toFixed(digits).replace("-", "−").replace(/^−(0\.0+)$/, "$1");
+        cell.classList.toggle("long", cell.textContent.length > 4);
+        cell.setAttribute("aria-label", `${nameOf(key)}: ${value === null ? "nothing" : short(value)}`);
+        if (fresh && !calm()) cell.animate([{ boxShadow: "0 0 0 4px var(--accent)" }, { boxShadow: "none" }], 1200);
+      }
+    };
+    const placeRest = () => {
+      for (const [key, { text, x, y, kind, w }] of plan.notes) {
+        const note = node("note " + key, () => make("div", { class: "tag" }));
+        note.className = "tag " + kind;
+        note.replaceChildren(...sub(text));
+        note.style.transform = `translate(${x}px, ${y}px)`;
+        note.style.width = w ? w + "px" : "";
+      }
+      for (const [key, { head, x, y, w, h }] of plan.boxes) {
+        const bracket = node("box " + key, () => make("div", { class: "bracket" }));
+        bracket.className = `bracket h${head}`;
+        bracket.style.cssText = `transform: translate(${x}px, ${y}px); width: ${w}px; height: ${h}px`;
+      }
+      for (const [key, one] of nodes) {
+        const [kind, name] = key.split(/ (.*)/);
+        const here = name ? plan[kind === "box" ? "boxes" : "notes"].has(name) : plan.cells.get(key);
+        one.classList.toggle("gone", !here);
+      }
+    };
+    // The camera shows all of a step, as large as it fits. The board keeps its height over the steps,
+    // so that nothing below jumps; on a phone only while it plays.
+    const aim = () => {
+      const width = board.clientWidth,
+        most = narrow() ? 560 : 400;
+      const zoom = ({ width: w }) => Math.min(1.35, width / w);
+      const boards = narrow() && !timer ? [plan] : steps.map((step) => layout(step, state, all, narrow(), shown));
+      const height = Math.min(most, Math.max(...boards.map((one) => one.height * zoom(one))));
+      const scale = Math.max(Math.min(zoom(plan), height / plan.height), narrow() ? 0.7 : 0.6);
+      board.style.height = `${height}px`;
+      const spare = Math.max(0, (width - plan.width * scale) / 2);
+      layer.style.transform = `translate(${spare - plan.left * scale}px, ${(height - plan.height * scale) / 2 - plan.top * scale}px) scale(${scale})`;
+      return scale;
+    };
+    const wire = (from, to, head) => {
+      const path = document.createElementNS(wires.namespaceURI, "path");
+      path.setAttribute("d", `M${from[0]},${from[1]}C${from[0]},${from[1] + 40} ${to[0]},${to[1] - 40} ${to[0]},${to[1]}`);
+      path.setAttribute("class", `h${head}`);
+      return path;
+    };
+    const drawWires = (key) => {
+      const ask = key?.[0] === "x" ? key.split(".").map(Number) : null;
+      wires.replaceChildren();
+      if (state.step !== "x") return;
+      range(all.H).forEach((h) => {
+        const pill = plan.notes.get(`pill.${h}`);
+        if (!pill) return;
+        const features = ask ? [ask[2]] : range(all.E);
+        features.filter((e) => knows(all, h, e)).forEach((e) => {
+          const [x, y] = plan.cells.get(`x.${ask ? ask[1] : all.L - 1}.${e}`);
+          wires.append(wire([x + C / 2, y + C], [pill.x + 20 + (60 * (e + 0.5)) / all.E, pill.y], h));
+        });
+        const known = !ask || knows(all, h, ask[2]);
+        const shown = nodes.get(`note pill.${h}`);
+        shown.textContent = ask ? `head ${h} ${known ? "knows" : "cannot know"}` : pill.text;
+        shown.classList.toggle("off", !known);
+      });
+    };
+    const light = () => {
+      const key = asked() ?? (visible(example()) ? example() : null),
+        from = key ? madeOf(all, key, state.step).from.filter(visible) : [];
+      // A number that comes from nothing on the board shows what comes from it.
+      const lit = new Set(
+        from.length || !key
+          ? from
+          : [...plan.cells.keys()].filter((other) => visible(other) && madeOf(all, other, state.step).from.includes(key)),
+      );
+      board.classList.toggle("asking", Boolean(asked()));
+      layer.querySelectorAll(".lit, .asked").forEach((one) => one.classList.remove("lit", "asked"));
+      for (const [other] of plan.cells) {
+        nodes.get(other).classList.toggle("lit", lit.has(other));
+        nodes.get(other).classList.toggle("asked", other === key);
+        nodes.get(other).tabIndex = -1;
+      }
+      const stop = visible(focused) ? focused : (asked() ?? key ?? [...plan.cells.keys()].find(visible));
+      if (stop) nodes.get(stop).tabIndex = 0;
+      drawWires(asked());
+      says.textContent =
+        news ||
+        (key ? (asked() ? "" : "For example: ") + explain(key) : "Point at a number, tap it, or move to it by arrow keys: it tells what it is made of.");
+    };
+    const change = (key, value) => {
+      const [name, ...at] = key.split("."),
+        [a, b] = at.map(Number);
+      if (!Number.isFinite(value)) return;
+      const [i, j] = name === "x" ? [a, b] : [b, a];
+      const swap = (rows) => rows.map((row, r) => (r === i ? row.map((old, c) => (c === j ? +value.toFixed(6) : old)) : row));
+      if (name === "x") put(model, "x", swap(state.x));
+      else put(model, "weights", { ...state.weights, [name[1]]: swap(state.weights[name[1]]) });
+    };
+    const editable = (key) => key && /^(x|w.)\./.test(key) && valueOf(all, key, state.step) !== null;
+    const drawEdit = () => {
+      const key = [focused, state.cell].find((key) => visible(key) && editable(key));
+      const value = key && valueOf(all, key, state.step);
+      const by = (n) => () => change(key, value + n);
+      redraw(
+        edit,
+        ...(key
+          ? [
+              "Change it: ",
+              make("button", { "data-key": "less", "aria-label": "0.1 less", onclick: by(-0.1) }, "−"),
+              make("input", { type: "number", step: 0.1, value: +value.toFixed(2), "data-key": "number", "aria-label": nameOf(key), onchange: (event) => change(key, event.target.valueAsNumber) }),
+              make("button", { "data-key": "more", "aria-label": "0.1 more", onclick: by(0.1) }, "+"),
+            ]
+          : []),
+        ...(state.x !== first.x || state.weights !== first.weights
+          ? [make("button", { "data-key": "reset", onclick: () => { model.set("weights", first.weights); put(model, "x", first.x); } }, "Numbers as at first")]
+          : []),
+      );
+    };
+    const drawRail = () => {
+      redraw(
+        rail,
+        ...steps.map((step, i) =>
+          make("button", { "data-key": "step" + i, tabindex: step === state.step ? 0 : -1, "aria-current": step === state.step && "step", onclick: () => go(i) }, ...sub(LABELS[step] ?? step)),
+        ),
+      );
+      const here = rail.children[at()];
+      rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
+      back.disabled = at() === 0;
+      next.disabled = at() === steps.length - 1;
+      formula.replaceChildren(
+        ...FORMULA.filter(([text]) => state.weights.o || !text.includes("W_O")).map(([text, when, colour = ""]) =>
+          make("span", { class: colour + (when.split(" ").includes(state.step) ? " now" : "") }, ...sub(text)),
+        ),
+      );
+      line.textContent = caption(state.step, all, state);
+    };
+    const drawSwitches = () => {
+      const tick = (label, key, checked, act) => {
+        const box = make("input", { type: "checkbox", "data-key": key, onchange: act });
+        box.checked = checked;
+        return make("label", {}, box, label);
+      };
+      redraw(
+        switches,
+        tick("causal mask", "causal", state.causal, () => put(model, "causal", !state.causal)),
+        ...(all.H > 1
+          ? range(all.H).map((h) =>
+              tick(`head ${h} speaks`, "head" + h, all.on(h), () =>
+                put(model, "off", all.on(h) ? [...state.off, h].sort() : state.off.filter((other) => other !== h)),
+              ),
+            )
+          : []),
+      );
+      picker.hidden = !narrow() || !"W qkv".split(" ").includes(state.step);
+      redraw(
+        picker,
+        ...["q", "k", "v"].map((name) =>
+          make("button", { "data-key": "show" + name, "aria-pressed": String(name === shown), onclick: () => { shown = name; draw(); } }, { q: "query", k: "key", v: "value" }[name]),
+        ),
+      );
+    };
+    const draw = () => {
+      state = read();
+      all = compute(state);
+      plan = layout(state.step, state, all, narrow(), shown);
+      drawRail();
+      const scale = aim(),
+        compact = scale * 13 < 10.4;
+      board.classList.toggle("compact", compact);
+      placeCells(compact, ["softmax", "values"].includes(state.step));
+      placeRest();
+      light();
+      drawEdit();
+      drawSwitches();
+    };
+
+    // Arrow keys lead to the nearest number in that direction.
+    const beside = (key, dx, dy) => {
+      const [x, y] = plan.cells.get(key);
+      const far = ([other, spot]) => {
+        const [a, b] = [(spot[0] - x) * dx + (spot[1] - y) * dy, Math.abs((spot[0] - x) * dy) + Math.abs((spot[1] - y) * dx)];
+        return [a > 1 ? a + 3 * b : Infinity, other];
+      };
+      const [best] = [...plan.cells].filter(([, spot]) => spot).map(far).sort((a, b) => a[0] - b[0]);
+      return best[0] < Infinity ? best[1] : null;
+    };
+    const keyOf = (event) => event.target.closest?.(".spot")?.dataset.key ?? null;
+    const ask = (act) => (event) => {
+      act(event);
+      news = "";
+      light();
+    };
+    board.addEventListener("pointerover", ask((event) => (pointed = event.pointerType === "mouse" ? keyOf(event) : null)));
+    board.addEventListener("pointerleave", ask(() => (pointed = null)));
+    board.addEventListener("focusin", ask((event) => { focused = keyOf(event); drawEdit(); }));
+    board.addEventListener("focusout", () => { focused = null; });
+    board.addEventListener("click", (event) => keyOf(event) && put(model, "cell", keyOf(event) === state.cell ? "" : keyOf(event)));
+    board.addEventListener("keydown", (event) => {
+      const key = keyOf(event),
+        way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+      if (event.key === "Escape") put(model, "cell", "");
+      if ("+-".includes(event.key) && editable(key)) change(key, valueOf(all, key, state.step) + Number(event.key + "0.1"));
+      if (!key || !way) return;
+      event.preventDefault();
+      const to = beside(key, ...way);
+      if (to) nodes.get(to).focus();
+    });
+    rail.addEventListener("keydown", (event) => {
+      const to = { ArrowRight: at() + 1, ArrowLeft: at() - 1, Home: 0, End: steps.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      go(to);
+      rail.children[at()].focus();
+    });
+    ["pointerdown", "keydown"].forEach((kind) => el.addEventListener(kind, (event) => timer && event.target !== playing && pause()));
+
+    frame(el);
+    el.classList.add("attention-stage");
+    el.append(
+      make("div", { class: "viewer-row top" }, back, playing, next, formula),
+      rail,
+      line,
+      board,
+      picker,
+      says,
+      edit,
+      make("div", { class: "viewer-row below" }, state.weights.o ? choice("Heads", MODES, model, "mode") : null, switches),
+    );
+    draw();
+    let width = board.clientWidth;
+    new ResizeObserver(() => {
+      if (board.clientWidth === width) return;
+      width = board.clientWidth;
+      draw();
+    }).observe(board);
+    for (const trait of names.filter((name) => name !== "mode")) {
+      model.on("change:" + trait, () => {
+        news = "";
+        draw();
+      });
+    }
+    model.on("change:mode", () => {
+      const before = all;
+      draw();
+      const [changed, of] = changes(before, all);
+      news = `${changed} of ${of} numbers changed` + (changed ? "." : ": only the brackets moved.");
+      light();
+    });
+    if (model.get("play") && !calm()) {
+      const seen = new IntersectionObserver(([entry]) => {
+        if (!entry.isIntersecting) return;
+        seen.disconnect();
+        if (!timer) start();
+      }, { threshold: 0.5 });
+      seen.observe(board);
+    }
+  },
+};
