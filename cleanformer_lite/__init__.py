@@ -13,7 +13,7 @@ from cleanformer_lite.split_heads import SplitMultiHeadAttention, merge_heads, s
 if TYPE_CHECKING:
     from cleanformer_lite.checks import check
     from cleanformer_lite.checks.examine import Expect, examine
-    from cleanformer_lite.pytest_plugin import assert_attention
+    from cleanformer_lite.checks.examine.plugin import assert_attention
 
 __all__ = [
     "Expect",
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(examining, name)
     if name == "assert_attention":
-        from cleanformer_lite.pytest_plugin import assert_attention
+        from cleanformer_lite.checks.examine.plugin import assert_attention
 
         return assert_attention
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

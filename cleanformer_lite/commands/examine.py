@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(write_file(Path(arguments.html), as_file(report)))
     else:
         print(report)
+    if not arguments.example and any(f.what == "the call raises" for f in report.findings):
+        return 2  # the call was ours: two samples of six tokens
     if report.findings:
         return 1
     return 0 if report.modules else 2

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cleanformer_lite.checks.examine.copying import by_name, copied, fill, without_cache
 from cleanformer_lite.checks.examine.discover import (
     Site,
     forward_parameters,
     main_output,
     tensors_in,
 )
+from cleanformer_lite.checks.examine.errors import NotAskedError
 
 TOLERANCE = 1e-5
-CACHES = ("past", "cache")
+
 MOST_TOKENS = 8
-
-
-class NotAskedError(Exception):
-    """A question that this module gives no way to ask; the message says why."""
 
 
 @dataclass
@@ -114,8 +110,9 @@ def read_result(result: Any, bench: Bench) -> Result:
     keys, length = bench.keys, bench.length
     others = [t for t in tensors_in(result) if t is not output and t.is_floating_point()]
     maps = [t for t in others if t.dim() in (3, 4) and tuple(t.shape[-2:]) == (length, keys)]
-    maps = [t for t in maps if bool((t.nan_to_num() >= 0).all()) or t.shape[-1] != t.shape[-2]]
-    return Result(output, maps[0] if maps else None)
+    maps = [t for t in maps if bool((t.nan_to_num() >= 0).all()) and bool(t.nan_to_num().any())]
+    whole = [t for t in maps if bool(((t.sum(-1) - 1).abs() < 1e-3).all())]
+    return Result(output, next(iter(whole + maps), None))
 
 
 def make_bench(site: Site, seed: int) -> Bench:
@@ -123,11 +120,11 @@ def make_bench(site: Site, seed: int) -> Bench:
 
     Raises: NotAskedError if it cannot be copied or called again.
     """
-    module = _copied(site.module)
+    module = copied(site.module)
     fill(module, seed)
     output = main_output(site.output)
-    args, kwargs = _by_name(site)
-    kwargs = _without_cache(kwargs)
+    args, kwargs = by_name(site)
+    kwargs = without_cache(kwargs)
     slots = [
         (path, t)
         for path, t in _paths(args, kwargs)
@@ -181,62 +178,6 @@ def _is_asked(bench: Bench) -> bool:
         other = bench.c + 1.5
     after = bench.call(other).output
     return differ(before[:, 0], after[:, 0], before)
-
-
-def _by_name(site: Site) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Name all arguments but the first, as far as forward's signature says how."""
-    parameters = forward_parameters(site.module)
-    plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if len(plain) < len(site.args):
-        return site.args, dict(site.kwargs)
-    rest = dict(zip(plain[1:], site.args[1:], strict=False))
-    return site.args[:1], {**rest, **site.kwargs}
-
-
-def _copied(module: nn.Module) -> nn.Module:
-    """Copy a module; results that it keeps from an earlier call are copied without their graph."""
-    kept: dict[int, Any] = {}
-    for part in module.modules():
-        for value in tensors_in(vars(part)):
-            if not value.is_leaf:
-                kept[id(value)] = value.detach().clone()
-    try:
-        copied = copy.deepcopy(module, kept)
-    except Exception as error:
-        raise NotAskedError(f"it cannot be copied: {short(error)}") from error
-    for part in copied.modules():
-        part._forward_hooks.clear()
-        part._forward_pre_hooks.clear()
-        if hasattr(part, "gradient_checkpointing"):
-            vars(part)["gradient_checkpointing"] = False
-    return copied
-
-
-@torch.no_grad()
-def fill(module: nn.Module, seed: int) -> None:
-    """Give a copy weights without zeros and ones, so that nothing stays hidden behind them."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        if not parameter.is_floating_point():
-            continue
-        drawn = torch.randn(parameter.shape, generator=generator)
-        if parameter.dim() >= 2:
-            spread = 1.3 / math.sqrt(max(parameter.shape[-1], 1))
-            parameter.copy_(drawn * spread)
-        elif parameter.numel() and not bool(parameter.any()):
-            parameter.copy_(0.2 * drawn if parameter.dim() else torch.tensor(0.5))
-        parameter.requires_grad_(True)
-
-
-def _without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Switch a cache off: a call must not depend on the one before."""
-    kept = dict(kwargs)
-    for name, value in kwargs.items():
-        if name == "use_cache":
-            kept[name] = False
-        elif any(word in name for word in CACHES) and not isinstance(value, (Tensor, bool)):
-            kept[name] = None
-    return kept
 
 
 def _is_mask(path: Path) -> bool:
@@ -297,11 +238,3 @@ def differ(ours: Tensor, theirs: Tensor, scale: Tensor) -> bool:
     top = float(scale.detach().nan_to_num().abs().max()) or 1.0
     gap = (ours.detach() - theirs.detach()).abs()
     return bool((gap.nan_to_num(torch.inf) > TOLERANCE * max(top, 1e-3)).any())
-
-
-def short(error: BaseException, width: int = 160) -> str:
-    """Write an error on one line: its type, and the beginning and end of its message."""
-    text = " ".join(str(error).split())
-    if len(text) > width:
-        text = f"{text[: width // 2]} ... {text[-width // 3 :]}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

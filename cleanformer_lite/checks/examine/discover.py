@@ -88,7 +88,14 @@ def record_calls(
             handle = module.register_forward_hook(hook_for(name), with_kwargs=True)
             hooks.callback(handle.remove)
         model.eval()
-        model(*args, **kwargs)
+        try:
+            model(*args, **kwargs)
+        except (RuntimeError, NotImplementedError):
+            if not torch.is_grad_enabled():
+                raise
+            sites.clear()
+            with torch.no_grad():  # some kernels have no gradient on this device
+                model(*args, **kwargs)
     return sites
 
 

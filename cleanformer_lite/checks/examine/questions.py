@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examine.bench import Bench, NotAskedError, differ, put, short
+from cleanformer_lite.checks.examine.bench import Bench, differ, put
+from cleanformer_lite.checks.examine.errors import NotAskedError, short
 from cleanformer_lite.checks.examine.expect import Expect
 from cleanformer_lite.checks.examine.finding import Finding, ModuleReport
 from cleanformer_lite.checks.examine.known import named, worst
+from cleanformer_lite.checks.examine.trace import watch
 
 
 @dataclass
@@ -72,6 +74,17 @@ def keeps_its_weights(exam: Examination) -> bool | None:
     """Every weight in use is a parameter, the same one in the next call."""
     bench = exam.bench
     first, second = bench.call().output, bench.call().output
+    if not first.requires_grad and any(True for _ in bench.module.parameters()):
+        exam.bug(
+            named(
+                "gradient_lost",
+                "its output has no gradient",
+                tried="output.requires_grad",
+                yours="False",
+                target="True",
+            )
+        )
+        return None
     given = {id(leaf) for leaf in leaves(first)}
     known = {id(p) for p in bench.module.parameters()} | exam.owned
     fresh = [leaf for leaf in leaves(second) if id(leaf) not in given]
@@ -107,29 +120,21 @@ def agrees_with_itself(exam: Examination) -> bool | None:
     if any(f.mistake == "built_in_forward" for f in exam.report.findings):
         return None
     state = torch.get_rng_state()
-    first = bench.call().output
+    first, seen = watch(lambda: bench.call().output)
     second = bench.call().output
     if not differ(first, second, first):
         return True
+    if exam.found(("plain_list",)):
+        exam.report.notes.append("eval() does not reach layers that are not registered")
+        return None
     torch.set_rng_state(state)
     again = bench.call().output
     where, yours, target = worst(second, first)
+    what, name = "random in eval()", "dropout_in_eval" if seen.dropped else "random_in_eval"
     if differ(first, again, first):
-        exam.bug(
-            Finding(
-                "a call changes the next one: the module remembers something",
-                tried=f"the same input twice, output{where}",
-                yours=yours,
-                target=target,
-            )
-        )
-        return None
-    has_dropout = _dropouts(bench.module)
+        what, name = "a call changes the next one: the module remembers something", "remembers"
     case = {"tried": f"the same input twice in eval(), output{where}"}
-    if has_dropout:
-        exam.bug(named("dropout_in_eval", "random in eval()", **case, yours=yours, target=target))
-    else:
-        exam.bug(Finding("random in eval()", **case, yours=yours, target=target))
+    exam.bug(named(name, what, **case, yours=yours, target=target))
     return None
 
 
@@ -263,5 +268,27 @@ def trains_every_matrix(exam: Examination) -> bool | None:
     idle = [n for (n, _), g in zip(owned, grads, strict=True) if g is None or not bool(g.any())]
     if not idle:
         return True
-    exam.report.notes.append(f"no gradient reaches {', '.join(idle[:4])} in this call")
+    lost = [name for name in idle if _moves_output(bench, dict(owned)[name], output)]
+    if lost:
+        exam.bug(
+            named(
+                "gradient_lost",
+                f"no gradient reaches {', '.join(lost[:4])}, though the output depends on it",
+                tried=f"a change of {lost[0]}, and its gradient",
+                yours="the output moves, the gradient is zero",
+                target="a gradient",
+            )
+        )
+        return None
+    exam.report.notes.append(f"{', '.join(idle[:4])} is not used in this call")
     return None
+
+
+@torch.no_grad()
+def _moves_output(bench: Bench, weight: Tensor, before: Tensor) -> bool:
+    """Say whether the output moves with a weight."""
+    kept = weight.clone()
+    weight.mul_(1.5).add_(0.1)
+    after = bench.call().output
+    weight.copy_(kept)
+    return differ(after, before, before)
