@@ -102,6 +102,7 @@ class Predict(Ask):
         "answer": directives.unchanged,
         "answer-from": directives.unchanged,
         "unit": directives.unchanged,
+        "viewer": directives.flag,
     }
 
     def check(self, question: Question) -> None:
@@ -116,6 +117,8 @@ class Predict(Ask):
                 shown[f"data_{option}"] = self.options[option]
         if any(choice.right for choice in question.choices):
             shown["data_right"] = str([choice.right for choice in question.choices].index(True))
+        if "viewer" in self.options:
+            shown["data_viewer_asks"] = ""
         said = make("p", classes="you-said", role="status")
         parts = [make("p", nodes.Text("Predict"), classes="ask-title")]
         parts += self.markdown(question.text)

@@ -27,7 +27,7 @@ from cleanformer_lite.copy_back import copy_back_accuracy, train_copy_back  # no
 from tests.test_mutants import MUTANTS  # noqa: E402
 
 WRITTEN = ROOT / "cleanformer_lite" / "viewers" / "trained_anyway.json"
-TASKS = {"one letter back": (3,), "two letters back": (1, 3)}
+TASKS = {"three back": (3,), "one and three back": (1, 3)}
 EMBED_DIM, HEADS, STEPS, EVERY, SEED = 32, 4, 250, 10, 0
 RIGHT: dict[str, type[nn.Module]] = {
     "split_heads": SplitMultiHeadAttention,

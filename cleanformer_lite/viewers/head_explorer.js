@@ -8,16 +8,6 @@ const share = (logs, temperature) => {
 const mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-// One dot for each weight, ink by its alpha; the style sheet turns it round in the dark.
-const thumbnail = (weights) => {
-  const canvas = make("canvas", { width: weights[0].length, height: weights.length, "aria-hidden": "true" });
-  const ink = canvas.getContext("2d"),
-    dots = ink.createImageData(canvas.width, canvas.height);
-  weights.flat().forEach((weight, i) => (dots.data[4 * i + 3] = Math.round(255 * weight)));
-  ink.putImageData(dots, 0, 0);
-  return canvas;
-};
-
 export default {
   render({ model, el }) {
     const group = () => model.get("groups")[model.get("group")];

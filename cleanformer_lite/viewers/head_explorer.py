@@ -27,7 +27,7 @@ class HeadExplorer(Viewer):
     Raises: ValueError for an index that is not there, or a temperature that is not positive.
     """
 
-    _esm = script_of("head_explorer")
+    _esm = script_of("thumbnail", "head_explorer")
     title = "Attention, head by head"
     shown = ("groups", "group", "head", "word", "off", "temperature")
     groups: Any = traitlets.List().tag(sync=True)

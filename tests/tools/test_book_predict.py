@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from sphinx.application import Sphinx
+
+from tests.axe import violations
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS: list[str | tuple[str, str, str]] = [
@@ -56,6 +57,15 @@ Nearest?
 ```
 """,
     ("1", "by factor 7.5\n", "waits"),
+    """```{predict} draw
+:viewer:
+Draw it.
+```
+
+```{reveal} draw
+What you drew.
+```
+""",
     """```{reveal} nearest
 By factors.
 ```
@@ -195,6 +205,19 @@ def test_of_unmarked_choices_the_nearest_is_right(read: Callable[..., Page]) -> 
     )
 
 
+def test_a_viewer_may_ask_and_answers_the_prediction_above_it(read: Callable[..., Page]) -> None:
+    page = read()
+    assert page.locator("#draw button").all_inner_texts() == ["Just show me"]
+    event = "new CustomEvent('predicted', { bubbles: true, detail: 'You drew two.' })"
+    page.evaluate(f"document.querySelector('.quiz').dispatchEvent({event})")
+    assert page.locator("#draw > .you-said").inner_text() == "You drew two."
+    assert page.get_by_text("What you drew.").is_visible()
+    assert not page.get_by_text("By factors.").is_visible()
+    page.reload()
+    assert page.get_by_text("What you drew.").is_visible()
+    assert "0 of 4 answered" in page.locator(".tally").inner_text()
+
+
 def test_who_does_not_want_to_guess_is_shown(read: Callable[..., Page]) -> None:
     page = read()
     page.locator("#spread").get_by_role("button", name="Just show me").click()
@@ -298,14 +321,9 @@ def test_it_is_readable_to_everyone(read: Callable[..., Page], width: int) -> No
     page = read(viewport={"width": width, "height": 800})
     page.locator("#spread").get_by_role("button", name="64").click()
     page.locator("#sums").get_by_role("button", name="Columns").click()
-    found: Any = Axe().run(page.locator("[role=main], body").first.page)
-    about = [
-        f"{rule['id']}: {node['html'][:120]}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-        if any(word in node["html"] for word in ("ask", "choice", "waits", "tally", "you-said"))
-    ]
-    assert about == []
+    words = ("ask", "choice", "waits", "tally", "you-said")
+    found = violations(page)
+    assert [rule for rule in found if any(word in rule for word in words)] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
