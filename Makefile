@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test bench serve notebooks mistakes lint versions gpu clean
+.PHONY: help book test pdf bench serve notebooks mistakes lint versions gpu clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -20,6 +20,9 @@ book: $(INSTALLED)  ## Build the book into _build/html and print the file to ope
 
 test: lint book $(BROWSER)  ## Run everything: lint, types, unit tests, the built book in a browser
 	@$(BIN)/python -m pytest
+
+pdf: book $(BROWSER)  ## Bind the built pages to one PDF, and link it from them
+	@$(BIN)/python tools/make_pdf.py
 
 bench: $(INSTALLED)  ## Time our modules beside PyTorch's and Hugging Face's, and the checks: a report
 	@$(BIN)/python tools/bench.py

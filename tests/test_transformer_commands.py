@@ -3,14 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from cleanformer_lite.commands import evaluate, train, translate
+from cleanformer_lite.commands import translator
 
 
 def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(required=True)
-    for module in (train, evaluate, translate):
-        module.add_to(commands)
+    translator.add_to(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

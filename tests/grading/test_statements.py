@@ -2,7 +2,7 @@
 
 import pytest
 
-from cleanformer_lite.grading.statements import needed, parse
+from cleanformer_lite.checks.grading.statements import needed, parse
 
 
 def kept(text: str, name: str = "answer") -> list[str]:
@@ -10,7 +10,7 @@ def kept(text: str, name: str = "answer") -> list[str]:
     statements, broken = parse([("", text)])
     assert not broken
     lines = text.splitlines()
-    return [lines[int(s.place.removeprefix("line ")) - 1] for s in needed(statements, name)]
+    return [lines[s.piece.line - 1] for s in needed(statements, name)]
 
 
 def test_what_an_answer_rests_on_is_kept_in_order() -> None:
@@ -85,7 +85,9 @@ def test_broken_cell_is_named_and_the_others_stay() -> None:
     assert [(piece.place, piece.error) for piece in broken] == [
         ("cell 1, line 1", "SyntaxError: invalid syntax")
     ]
-    assert [statement.place for statement in needed(statements, "answer")] == ["cell 2, line 2"]
+    assert [statement.piece.place for statement in needed(statements, "answer")] == [
+        "cell 2, line 2"
+    ]
 
 
 @pytest.mark.parametrize("joint", ["\n", "\0"])
