@@ -1,5 +1,6 @@
 """What the pages of the book refer to: its address, its pages, their labels and the works cited."""
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,14 +23,28 @@ class Book:
 
     @cached_property
     def address(self) -> str:
-        """The repository's address, which stands in `_config.yml` alone."""
+        """The repository's address: on GitHub that of the repository it is built in, a fork's too.
+
+        Anywhere else it is the one that stands in `_config.yml`, and only there.
+        """
+        name = os.environ.get("GITHUB_REPOSITORY")
+        return f"https://github.com/{name}" if name else self.configured
+
+    @cached_property
+    def configured(self) -> str:
+        """The repository's address as `_config.yml` has it."""
         return str(self._repository["url"])
 
     @cached_property
-    def published(self) -> str:
-        """Where GitHub Pages publishes the pages of this folder."""
+    def site(self) -> str:
+        """Where GitHub Pages publishes the book."""
         owner, name = self.address.split("/")[-2:]
-        return f"https://{owner}.github.io/{name}/{self.folder.name}"
+        return f"https://{owner}.github.io/{name}"
+
+    @cached_property
+    def published(self) -> str:
+        """Where the pages of this folder are published."""
+        return f"{self.site}/{self.folder.name}"
 
     @cached_property
     def raw_files(self) -> str:

@@ -158,6 +158,7 @@ export default {
       says.textContent = story(before, now, read);
     };
     frame(el);
+    el.classList.add("blocks");
     el.append(
       make(
         "div",

@@ -59,7 +59,7 @@ export default {
       const svg = shape(
         "svg",
         { viewBox: `-2 -2 ${WIDTH + 4} ${HEIGHT + 4}`, role: "img", class: "panel" },
-        shape("rect", { width: WIDTH, height: HEIGHT, class: "frame ground" }),
+        shape("rect", { width: WIDTH, height: HEIGHT, class: "ground" }),
         shape("line", level),
         hint,
         guess,
@@ -152,7 +152,7 @@ export default {
     // The film: for each training its maps, and how far its parts have moved.
     const gauge = (label) => {
       const bar = make("span", { class: "fill" }),
-        value = make("span", { class: "value" });
+        value = make("span", { class: "amount" });
       return [
         make("span", { class: "gauge" }, label + " ", make("span", { class: "track" }, bar), " ", value),
         (moved) => {
@@ -271,6 +271,7 @@ export default {
       tell();
     };
     frame(el);
+    el.classList.add("films");
     el.append(
       make(
         "p",

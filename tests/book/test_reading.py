@@ -24,9 +24,12 @@ def test_search_opens_from_the_side_bar(open_page: Open) -> None:
     page.wait_for_url("**/search.html?q=softmax")
 
 
-def test_the_first_file_leads_to_the_first_page(open_page: Open) -> None:
+def test_the_root_is_the_first_page(open_page: Open) -> None:
+    first = open_page("book/index.html").locator("h1").inner_text()
     page = open_page("index.html")
-    page.wait_for_url("**/book/index.html")
+    assert page.locator("h1").inner_text() == first
+    page.locator(".bd-article a[href$='01_single_head.html']").first.click()
+    page.wait_for_url("**/book/01_single_head.html")
 
 
 def test_next_leads_through_the_book_and_previous_back(open_page: Open) -> None:

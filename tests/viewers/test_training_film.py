@@ -165,6 +165,15 @@ def test_a_frame_shows_the_numbers_of_its_step(
         )
 
 
+@pytest.mark.parametrize("width", [1000, 390])
+def test_the_maps_of_one_training_stand_side_by_side(open_page: Open, width: int) -> None:
+    page = open_page(watch_training(ask=False), viewport={"width": width, "height": 900})
+    maps = page.locator(".film").first.locator("svg").all()
+    boxes = [found.bounding_box() for found in maps]
+    assert len({box["y"] for box in boxes if box}) == 1
+    assert min(box["width"] for box in boxes if box) > 60
+
+
 def test_the_other_group_is_a_click_away(open_page: Open) -> None:
     page = open_page(watch_training(ask=False))
     page.get_by_role("radio", name="no residual").check()
