@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.timing_panel import time_here
     from cleanformer_lite.viewers.trained_anyway import guess_the_broken
     from cleanformer_lite.viewers.training_film import watch_training
+    from cleanformer_lite.viewers.transformer_drawing import draw_transformer
 
 __all__ = [
+    "draw_transformer",
     "explore_heads",
     "explore_timings",
     "guess_the_broken",
@@ -48,6 +50,7 @@ __all__ = [
     "xray",
 ]
 MODULES = {
+    "draw_transformer": "transformer_drawing",
     "explore_heads": "head_explorer",
     "explore_timings": "timing_explorer",
     "guess_the_broken": "trained_anyway",
