@@ -25,6 +25,8 @@ def read_sections(doctree: nodes.document) -> Iterator[tuple[str, str, str]]:
     """Yield anchor, heading and text of every section, without the sections inside of it."""
     texts: dict[nodes.Node, list[str]] = {}
     for node in doctree.findall(lambda node: isinstance(node, TEXTS)):
+        if "mime_type" in node.parent and len(node.parent.parent.children) > 1:
+            continue  # what a terminal would print instead of a picture
         texts.setdefault(section_of(node), []).append(node.astext())
     for section in doctree.findall(nodes.section):
         title = section.next_node(nodes.title)

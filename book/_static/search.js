@@ -7,11 +7,16 @@
   const make = (tag, text = "", properties = {}) => Object.assign(document.createElement(tag), { textContent: text }, properties);
   // Plurals and the like are the same word here: sees, see; heads, head.
   const stem = (word) => (word.length > 3 ? word.replace(/(?<=[^s])s$/, "") : word);
-  const clean = (word) => { const plain = word.toLowerCase(); return STOP.has(plain) ? null : stem(plain); };
-  const phrase = (text) => text.toLowerCase().split(/[^\p{L}\p{N}_]+/u).map(stem).join(" ").trim();
+  // A name in code is found whole and by its words: split_heads, split, heads.
+  const clean = (word) => {
+    const whole = word.toLowerCase(), words = whole.split("_").filter((part) => part && !STOP.has(part)).map(stem);
+    return words.length > 1 ? [whole, ...words] : words[0] ?? null;
+  };
+  const split = (text) => text.split(/[^\p{L}\p{N}_]+/u).filter((word) => word);
+  const phrase = (text) => split(text.toLowerCase()).map(stem).join(" ");
 
   const engine = new MiniSearch({
-    idField: "id", fields: ["title", "heading", "text"], processTerm: clean,
+    idField: "id", fields: ["title", "heading", "text"], processTerm: clean, tokenize: split,
     storeFields: ["page", "anchor", "title", "heading", "text"],
   });
   const phrases = SECTIONS.map((section) => ` ${phrase(section.text)} ${phrase(section.heading)} `);
@@ -22,15 +27,16 @@
     const settings = {
       prefix: (word) => word.length > 2, fuzzy: (word) => (word.length > 5 ? 0.2 : false),
       boost: { heading: 4, title: 2 }, weights: { prefix: 0.4, fuzzy: 0.2 },
-      boostDocument: (id, _, { anchor }) => (several && phrases[id].includes(asked) ? 4 : 1) * (anchor ? 1 : 1.5),
+      boostDocument: (id, _, { page, anchor }) =>
+        (several && phrases[id].includes(asked) ? 4 : 1) * (anchor ? 1 : 2)
+        * (page.includes("/solutions/") ? 0.5 : /\/\d/.test(page) ? 1.5 : 1), // a chapter explains
     };
     const all = engine.search(query, { ...settings, combineWith: "AND" });
     return all.length ? all : engine.search(query, settings);
   };
 
   const excerpt = ({ text, terms }) => {
-    const words = terms.map((term) => term.replace(/[^\p{L}\p{N}_]/gu, "\\$&")).join("|");
-    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${words})s?(?![\\p{L}\\p{N}_])`, "giu");
+    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${terms.join("|")})s?(?![\\p{L}\\p{N}_])`, "giu");
     const first = Math.max(text.search(pattern), 0);
     const start = first > AROUND ? text.indexOf(" ", first - AROUND) + 1 : 0;
     const piece = text.slice(start, first + 2 * AROUND), line = make("p");

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def convert(folder: Path, text: str) -> list[dict[str, Any]]:
-    """Write a page, generate, and return the notebook's cells, without the two before the page's own."""
+    """Write a page, generate, and return the notebook's cells, less the two on its top."""
     (folder / "01_page.md").write_text(f"{HEADER}# Page\n\n{text}\n\n{CODE}")
     make_notebooks(folder, check=False)
     cells: list[dict[str, Any]] = json.loads((folder / "01_page.ipynb").read_text())["cells"]
