@@ -7,14 +7,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cleanformer_lite.commands import course, handing_in, learner, translator, watch
+from cleanformer_lite.commands import course, examine, handing_in, learner, translator, watch
 
 # A module needs `add_to(commands)`, which describes its commands and sets `run` for each: a
 # function from the parsed arguments to an exit code.
-COMMANDS = (learner, watch, course, handing_in, translator)
+COMMANDS = (examine, learner, watch, course, handing_in, translator)
 
 FIRST_STEPS = """\
 first steps:
+  cleanformer-lite examine mypackage.model:MyAttention
   cleanformer-lite list                         what there is to solve
   cleanformer-lite check answers.ipynb          check what you have written so far
   cleanformer-lite watch answers.py             check again each time you save

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 from tests.axe import violations
 
@@ -110,11 +111,9 @@ def build(folder: Path, parts: list[str | tuple[str, str, str]]) -> tuple[Path, 
     notebook = {"cells": list(map(as_cell, parts)), "nbformat": 4, "nbformat_minor": 4}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     (folder / "index.ipynb").write_text(json.dumps(notebook | {"metadata": kernel}))
-    with (folder / "warnings.txt").open("w") as warnings:
-        app = Sphinx(
-            folder, folder, folder / "html", folder / "trees", "html", status=None, warning=warnings
-        )
-        app.build()
+    places = (folder, folder, folder / "html", folder / "trees", "html")
+    with (folder / "warnings.txt").open("w") as warnings, docutils_namespace():
+        Sphinx(*places, status=None, warning=warnings).build()
     return folder / "html" / "index.html", (folder / "warnings.txt").read_text()
 
 
