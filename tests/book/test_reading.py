@@ -51,8 +51,8 @@ def test_search_shows_what_it_found_and_leads_there(open_page: Open) -> None:
 def test_search_says_when_it_finds_nothing_and_shows_what_is_typed_as_text(open_page: Open) -> None:
     page = open_page("search.html?q=softmax")
     field = page.locator(".bd-search-container input")
-    field.fill("<img src=x onerror=alert(1)>qqqq")
-    assert "Nothing in the book matches “<img" in page.locator("#search-count").inner_text()
+    field.fill("<qqqq zzzz>")
+    assert "Nothing in the book matches “<qqqq zzzz>”" in page.locator("#search-count").inner_text()
     assert page.locator("#search-results li").count() == 0
     field.fill("")
     assert page.locator("#search-count").inner_text() == ""
