@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BROWSER := .venv/browser
+WHICH ?= lowest
 # Tensors here are small: a second thread costs more than it gives, and changes the last digit.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test pdf bench site-report serve notebooks mistakes lint clean
+.PHONY: help book test pdf bench site-report serve notebooks mistakes lint versions gpu clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -45,8 +46,14 @@ notebooks: $(INSTALLED)  ## Generate book/*.ipynb from book/*.md
 mistakes: $(INSTALLED)  ## Write book/species.md anew: every known mistake, and what catches it
 	@$(BIN)/python tools/write_mistakes.py
 
+versions:  ## Test with other versions: WHICH=lowest (those pyproject.toml claims) or newest
+	@"$(PYTHON)" tools/try_versions.py "$(WHICH)" --python "$(PYTHON)"
+
+gpu: $(INSTALLED)  ## On a machine with a GPU: test, record times, run the notebooks, say what to look at
+	@$(BIN)/python tools/run_on_gpu.py
+
 clean:  ## Remove the environment, the built book and every cache
-	rm -rf .venv _build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-lowest .venv-newest _build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt pyproject.toml tools/make_environment.sh

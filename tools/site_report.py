@@ -132,10 +132,11 @@ def ask_axe(browser: Any, address: str) -> list[str]:
 
 def ask_html_validate(file: Path) -> list[str]:
     """Return the rules of html-validate's standard set that the page breaks."""
-    config = TOOLS / "htmlvalidate.json"
+    config, told = TOOLS / "htmlvalidate.json", TOOLS / "told.json"
     config.write_text(json.dumps({"root": True, "extends": ["html-validate:standard"]}))
-    told = run("html-validate", f"--config={config}", "--formatter=json", str(file))
-    return [f"html-validate {m['ruleId']}" for page in json.loads(told) for m in page["messages"]]
+    run("html-validate", f"--config={config}", f"--formatter=json={told}", str(file))
+    pages = json.loads(told.read_text(encoding="utf8"))
+    return [f"html-validate {m['ruleId']}" for page in pages for m in page["messages"]]
 
 
 def ask_vnu(file: Path) -> list[str] | None:
