@@ -9,10 +9,10 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test pdf bench serve notebooks mistakes lint versions gpu clean
+.PHONY: help book test pdf bench site-report serve notebooks mistakes lint versions gpu clean
 
 help:  ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
 
 book: $(INSTALLED)  ## Build the book into _build/html and print the file to open
 	@$(BIN)/python tools/make_notebooks.py
@@ -27,6 +27,9 @@ pdf: book $(BROWSER)  ## Bind the built pages to one PDF, and link it from them
 bench: $(INSTALLED)  ## Time our modules beside PyTorch's and Hugging Face's, and the checks: a report
 	@$(BIN)/python tools/bench.py
 	@$(BIN)/python tools/bench_checks.py
+
+site-report: book $(BROWSER)  ## Ask Lighthouse, axe, vnu and others about the built pages: a report
+	@$(BIN)/python tools/site_report.py
 
 lint: $(INSTALLED)  ## Check style, types and which file may import which
 	@$(BIN)/ruff check

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.online_softmax import read_in_blocks
     from cleanformer_lite.viewers.picture import picture
+    from cleanformer_lite.viewers.progress_card import keep_points
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
@@ -32,6 +33,7 @@ __all__ = [
     "guess_the_broken",
     "head_view",
     "heatmap",
+    "keep_points",
     "live_translator",
     "picture",
     "read_in_blocks",
@@ -56,6 +58,7 @@ MODULES = {
     "heatmap": "heatmap",
     "live_translator": "live_translator",
     "picture": "picture",
+    "keep_points": "progress_card",
     "read_in_blocks": "online_softmax",
     "shipped_translators": "live_translator",
     "show_source": "source",

@@ -59,7 +59,15 @@
   );
   const squares = [...svg.querySelectorAll(":scope > g:last-child > rect")];
   const isOn = (square) => !square.getAttribute("fill").startsWith("color-mix");
-  const tell = () => squares.forEach((square) => square.setAttribute("aria-checked", isOn(square)));
+  const labels = squares.map((_, head) =>
+    d3.select(svg).append("text").text(head).attr("x", head * 20 + 10).attr("y", 14).attr("text-anchor", "middle")
+      .attr("font-size", "11px").style("pointer-events", "none").attr("aria-hidden", "true"));
+  // Black stands out from every colour above but the blue, where white does.
+  const ink = (square) => (!isOn(square) ? "currentColor" : square.getAttribute("fill") === "#0072b2" ? "#fff" : "#000");
+  const tell = () => squares.forEach((square, head) => {
+    square.setAttribute("aria-checked", isOn(square));
+    labels[head].style("fill", ink(square));
+  });
   squares.forEach((square, head) => {
     const named = { ...keys, role: "checkbox", "aria-label": `head ${head}` };
     Object.entries(named).forEach(([key, value]) => square.setAttribute(key, value));
@@ -71,10 +79,6 @@
     });
     square.addEventListener("click", tell);
     square.addEventListener("dblclick", tell);
-    d3.select(svg).append("text").text(head).attr("x", head * 20 + 10).attr("y", 14)
-      .attr("text-anchor", "middle").attr("font-size", "11px").style("pointer-events", "none")
-      .style("fill", "#000").style("stroke", "#fff").style("stroke-width", "2.5px").style("paint-order", "stroke")
-      .attr("aria-hidden", "true");
   });
   tell();
 

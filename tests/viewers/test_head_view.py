@@ -188,3 +188,22 @@ def test_importing_viewers_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of `rgb(r, g, b)`, as WCAG defines it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_each_heads_number_stands_out_from_its_square(open_html: Callable[..., Page]) -> None:
+    eight = torch.ones(8, 3, 3).softmax(-1)
+    page = open_html(written(eight, QUERY_WORDS))
+    fills = "all => all.map(e => getComputedStyle(e).fill)"
+    grounds = page.get_by_role("checkbox").evaluate_all(fills)
+    inks = page.locator("svg > text[aria-hidden]").evaluate_all(fills)
+    assert len(grounds) == len(inks) == len(set(grounds)) == 8
+    for ground, ink in zip(grounds, inks, strict=True):
+        light, dark = sorted((luminance(ground), luminance(ink)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ground, ink)
