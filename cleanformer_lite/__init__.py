@@ -12,8 +12,11 @@ from cleanformer_lite.split_heads import SplitMultiHeadAttention, merge_heads, s
 
 if TYPE_CHECKING:
     from cleanformer_lite.checks import check
+    from cleanformer_lite.checks.examine import Expect, examine
+    from cleanformer_lite.checks.examine.plugin import assert_attention
 
 __all__ = [
+    "Expect",
     "FusedMultiHeadAttention",
     "HeadsBuiltInForward",
     "HeadsInPlainList",
@@ -22,8 +25,10 @@ __all__ = [
     "SlicedMultiHeadAttention",
     "SplitMultiHeadAttention",
     "WideMultiHeadAttention",
+    "assert_attention",
     "check",
     "copy_weights",
+    "examine",
     "merge_heads",
     "scaled_dot_product_attention",
     "split_heads",
@@ -37,4 +42,12 @@ def __getattr__(name: str) -> Any:
         from cleanformer_lite.checks import check
 
         return check
+    if name in ("examine", "Expect"):
+        from cleanformer_lite.checks import examine as examining
+
+        return getattr(examining, name)
+    if name == "assert_attention":
+        from cleanformer_lite.checks.examine.plugin import assert_attention
+
+        return assert_attention
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,28 +7,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cleanformer_lite.commands import (
-    check,
-    evaluate,
-    grade,
-    hint,
-    list_exercises,
-    train,
-    translate,
-    watch,
-)
+from cleanformer_lite.commands import course, examine, handing_in, learner, translator, watch
 
-# One line for each command. A module needs `add_to(commands)`, which describes its arguments and
-# sets `run`: a function from the parsed arguments to an exit code.
-COMMANDS = (list_exercises, check, hint, watch, grade, train, evaluate, translate)
+# A module needs `add_to(commands)`, which describes its commands and sets `run` for each: a
+# function from the parsed arguments to an exit code.
+COMMANDS = (examine, learner, watch, course, handing_in, translator)
 
 FIRST_STEPS = """\
 first steps:
+  cleanformer-lite examine mypackage.model:MyAttention
   cleanformer-lite list                         what there is to solve
   cleanformer-lite check answers.ipynb          check what you have written so far
   cleanformer-lite watch answers.py             check again each time you save
   cleanformer-lite hint split_heads.merge       one step of help
   cleanformer-lite grade submissions --out grades
+  cleanformer-lite isolation                    what strangers' answers are kept away from
   cleanformer-lite translate "이천이십육년 십일월 이십삼일 월요일"
 
 An exercise is answered by defining its name: a file that defines `merge_heads` answers
@@ -42,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = chosen.run(chosen)
     except (OSError, ValueError) as error:
-        print(f"cleanformer-lite {chosen.command}: {said(error)}", file=sys.stderr)
+        print(f"cleanformer-lite {chosen.command}: {_text_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"cleanformer-lite {chosen.command}: interrupted", file=sys.stderr)
@@ -64,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     """Say what went wrong: for a file, which one, without an error number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cleanformer_lite.inputs import check_mask, check_sizes, complete_inputs
-from cleanformer_lite.single_head import scaled_dot_product_attention
+from cleanformer_lite.inputs import check_sizes, complete_inputs
+from cleanformer_lite.single_head import attend
 from cleanformer_lite.split_heads import merge_heads, split_heads
 
 
@@ -45,21 +45,15 @@ class FusedMultiHeadAttention(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
         q, k, v = (split_heads(x, self.num_heads) for x in self.project(query, key, value))
-        if need_weights:
-            output, weights = scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=attn_mask,
-                is_causal=is_causal,
-                dropout=self.dropout,
-                training=self.training,
-            )
-            return self.out_proj(merge_heads(output)), weights
         # The kernel knows nothing of train and eval: whatever dropout it is given, it does.
         dropout = self.dropout if self.training else 0.0
+        if need_weights:
+            output, weights = attend(q, k, v, attn_mask, is_causal, dropout)
+            return self.out_proj(merge_heads(output)), weights
         output = fused_attention(q, k, v, attn_mask=attn_mask, is_causal=is_causal, dropout=dropout)
         mixed: Tensor = self.out_proj(merge_heads(output))
         return mixed
@@ -89,17 +83,16 @@ def fused_attention(
 ) -> Tensor:
     """Attend by PyTorch's own kernel, with the masks and the zeros of the written-out steps.
 
+    The inputs were checked before.
+
     Shapes: query `(N, H, L, D)`; key and value `(N, H, S, D)`; attn_mask boolean, True = may
         attend, broadcastable to `(N, H, L, S)` -> output `(N, H, L, D)`.
-
-    Raises: ValueError if the mask is not boolean, on another device, or not broadcastable.
     """
     if attn_mask is None:
         return F.scaled_dot_product_attention(
             query, key, value, dropout_p=dropout, is_causal=is_causal
         )
     shape = (*query.shape[:-1], key.shape[-2])
-    check_mask(attn_mask, shape, query.device)
     allowed = attn_mask
     if is_causal:  # the kernel takes a mask or is_causal, not both
         past = torch.ones(shape[-2:], dtype=torch.bool, device=query.device).tril()

@@ -26,11 +26,22 @@ def check_sizes(embed_dim: int, num_heads: int, dropout: float) -> int:
 
 
 def complete_inputs(
-    query: Tensor, key: Tensor | None, value: Tensor | None, embed_dim: int
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor | None,
+    attn_mask: Tensor | None,
+    embed_dim: int,
+    num_heads: int,
+    *,
+    checked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fill in what was left out (no key: self-attention; no value: the key) and check the three.
+    """Fill in what was left out (no key: self-attention; no value: the key) and check everything.
 
-    Shapes: query `(N, L, E)`; key and value `(N, S, E)`; returned in that order.
+    The module that is called checks, once a call. What it calls inside itself is told so by
+    `checked`, and does not ask again.
+
+    Shapes: query `(N, L, E)`; key and value `(N, S, E)`; returned in that order. attn_mask
+        broadcastable to `(N, H, L, S)`.
 
     Raises: ValueError naming the tensor whose rank, width, batch, length or device does not fit.
     """
@@ -38,6 +49,8 @@ def complete_inputs(
         raise ValueError("wanted a key to go with the value, got a value alone")
     key = query if key is None else key
     value = key if value is None else value
+    if checked:
+        return query, key, value
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.dim() != 3 or x.shape[-1] != embed_dim:
             raise ValueError(
@@ -48,6 +61,8 @@ def complete_inputs(
                 f"wanted {name} with the query's batch of {query.shape[0]}, got {x.shape[0]}"
             )
     check_memory(query, key, value)
+    if attn_mask is not None:
+        check_mask(attn_mask, (len(query), num_heads, query.shape[1], key.shape[1]), query.device)
     return query, key, value
 
 

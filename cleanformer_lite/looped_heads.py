@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.inputs import check_mask, check_sizes, complete_inputs
+from cleanformer_lite.inputs import check_sizes, complete_inputs
 from cleanformer_lite.single_head import SingleHeadAttention
 
 
@@ -44,7 +44,9 @@ class LoopedMultiHeadAttention(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
         masks = mask_per_head(attn_mask, query, key, self.num_heads)
         concatenated, weights = run_heads(
             self.heads, query, key, value, masks, is_causal, need_weights
@@ -64,14 +66,17 @@ def run_heads(
 ) -> tuple[Tensor, Tensor | None]:
     """Run the heads one by one, each with its own mask, and lay their outputs side by side.
 
+    The inputs were checked before.
+
     Shapes: query `(N, L, E)`, key and value `(N, S, E)` -> `(N, L, H * D)`, and weights `(N, H, L,
         S)` or, unless `need_weights`, None: then only one head's weights are in memory at a time.
     """
     outputs, weights = [], []
     for head, mask in zip(heads, masks, strict=True):
         result = head(
-            query, key, value, attn_mask=mask, is_causal=is_causal, need_weights=need_weights
-        )
+            query, key, value, attn_mask=mask,
+            is_causal=is_causal, need_weights=need_weights, checked=True,
+        )  # fmt: skip
         if need_weights:
             result, head_weights = result
             weights.append(head_weights)
@@ -86,13 +91,10 @@ def mask_per_head(
     """Cut a mask for all heads into one mask a head.
 
     Shapes: attn_mask broadcastable to `(N, H, L, S)` -> H masks `(N, 1, L, S)`, or H times None.
-
-    Raises: ValueError if the mask is not boolean, on another device, or not broadcastable.
     """
     if attn_mask is None:
         return [None] * num_heads
     shape = (query.shape[0], num_heads, query.shape[1], key.shape[1])
-    check_mask(attn_mask, shape, query.device)
     return list(
         torch.split(attn_mask.expand(shape), 1, dim=1)
     )  # (N, H, L, S) -> H times (N, 1, L, S)

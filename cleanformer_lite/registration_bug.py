@@ -38,7 +38,9 @@ class HeadsBuiltInForward(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
         heads = [  # The bug: these live for one call.
             SingleHeadAttention(
                 self.embed_dim, head_dim=self.head_dim, dropout=self.dropout, bias=self.bias
@@ -84,7 +86,9 @@ class HeadsInPlainList(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
         masks = mask_per_head(attn_mask, query, key, self.num_heads)
         concatenated, weights = run_heads(
             self.heads, query, key, value, masks, is_causal, need_weights

@@ -31,6 +31,23 @@ def scaled_dot_product_attention(
     Source: Vaswani et al. (2017), "Attention Is All You Need", section 3.2.1.
     """
     check_memory(query, key, value)
+    if attn_mask is not None:
+        check_mask(attn_mask, (*query.shape[:-1], key.shape[-2]), query.device)
+    return attend(query, key, value, attn_mask, is_causal, dropout if training else 0.0)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Do what `scaled_dot_product_attention` does, with inputs that were checked before.
+
+    Shapes: as there. `dropout` is applied whenever it is not 0.
+    """
     # The query is scaled, not the scores: in half precision the unscaled scores may overflow.
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)
     blocked = blocked_scores(scores, attn_mask, is_causal)
@@ -40,7 +57,8 @@ def scaled_dot_product_attention(
         # Not -inf: a row of nothing but -inf makes softmax NaN, forward and backward.
         scores = scores.masked_fill(blocked, torch.finfo(scores.dtype).min)
         weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0.0)
-    weights = F.dropout(weights, dropout, training)
+    if dropout:
+        weights = F.dropout(weights, dropout)
     return weights @ value, weights
 
 
@@ -49,13 +67,8 @@ def blocked_scores(scores: Tensor, attn_mask: Tensor | None, is_causal: bool) ->
 
     Shapes: scores `(..., L, S)`; attn_mask broadcastable to that; the result too. With `is_causal`
         query i reads keys 0 to i, as in `torch.nn.functional.scaled_dot_product_attention`.
-
-    Raises: ValueError if the mask is not boolean, on another device, or not broadcastable.
     """
-    blocked = None
-    if attn_mask is not None:
-        check_mask(attn_mask, scores.shape, scores.device)
-        blocked = ~attn_mask
+    blocked = None if attn_mask is None else ~attn_mask
     if is_causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         blocked = future if blocked is None else blocked | future
@@ -69,7 +82,8 @@ class SingleHeadAttention(nn.Module):
 
     Shapes: query `(N, L, E)`, key and value `(N, S, E)` -> output `(N, L, D)`, weights `(N, 1, L,
         S)`, where D is `head_dim`, E if not given. The head axis of 1 lets masks and weights keep
-        four axes everywhere.
+        four axes everywhere. With `checked` the inputs are not checked again: a loop over heads has
+        done so, once for all of them.
 
     Raises: ValueError as `scaled_dot_product_attention` does, and for sizes below 1.
 
@@ -104,16 +118,18 @@ class SingleHeadAttention(nn.Module):
         attn_mask: Tensor | None = None,
         is_causal: bool = False,
         need_weights: bool = False,
+        checked: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
-        output, weights = scaled_dot_product_attention(
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, 1, checked=checked
+        )
+        output, weights = attend(
             self.q_proj(query).unsqueeze(1),  # (N, L, E) -> (N, 1, L, D)
             self.k_proj(key).unsqueeze(1),
             self.v_proj(value).unsqueeze(1),
-            attn_mask=attn_mask,
-            is_causal=is_causal,
-            dropout=self.dropout,
-            training=self.training,
+            attn_mask,
+            is_causal,
+            self.dropout if self.training else 0.0,
         )
         output = output.squeeze(1)  # (N, 1, L, D) -> (N, L, D)
         return (output, weights) if need_weights else output

@@ -20,7 +20,7 @@ class SlicedMultiHeadAttention(nn.Module):
     Raises: ValueError if num_heads does not divide embed_dim, or as `scaled_dot_product_attention`
         does.
 
-    Source: the "narrow" module of https://github.com/pbloem/former
+    Source: this book; the "narrow" module of https://github.com/pbloem/former is its shared form
     """
 
     def __init__(
@@ -53,14 +53,16 @@ class SlicedMultiHeadAttention(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
         masks = mask_per_head(attn_mask, query, key, self.num_heads)
         # (N, L, E) -> H times (N, L, D)
         slices = [x.split(self.head_dim, dim=-1) for x in (query, key, value)]
         outputs, weights = [], []
         for head, mask, q, k, v in zip(self.heads, masks, *slices, strict=True):
             output, head_weights = head(
-                q, k, v, attn_mask=mask, is_causal=is_causal, need_weights=True
+                q, k, v, attn_mask=mask, is_causal=is_causal, need_weights=True, checked=True
             )
             outputs.append(output)
             weights.append(head_weights)
@@ -102,7 +104,9 @@ class WideMultiHeadAttention(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
         masks = mask_per_head(attn_mask, query, key, self.num_heads)
         concatenated, weights = run_heads(
             self.heads, query, key, value, masks, is_causal, need_weights

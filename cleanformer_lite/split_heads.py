@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from cleanformer_lite.inputs import check_sizes, complete_inputs
-from cleanformer_lite.single_head import scaled_dot_product_attention
+from cleanformer_lite.single_head import attend
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
@@ -73,15 +73,16 @@ class SplitMultiHeadAttention(nn.Module):
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        query, key, value = complete_inputs(query, key, value, self.embed_dim)
-        output, weights = scaled_dot_product_attention(
+        query, key, value = complete_inputs(
+            query, key, value, attn_mask, self.embed_dim, self.num_heads
+        )
+        output, weights = attend(
             split_heads(self.q_proj(query), self.num_heads),
             split_heads(self.k_proj(key), self.num_heads),
             split_heads(self.v_proj(value), self.num_heads),
-            attn_mask=attn_mask,
-            is_causal=is_causal,
-            dropout=self.dropout,
-            training=self.training,
+            attn_mask,
+            is_causal,
+            self.dropout if self.training else 0.0,
         )
         output = self.out_proj(merge_heads(output))
         return (output, weights) if need_weights else output

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "cleanformer_lite"
 DOORS = {"__init__", "__main__", "cli"}  # they lead to every floor
 HEADS = sorted(file for file in PACKAGE.glob("*.py") if file.stem not in DOORS)
 HEAVY = ["IPython", "anywidget", "bertviz", "ipywidgets", "matplotlib", "transformers"]
-UPPER_FLOORS = {"viewers", "timing", "checks", "commands", "grading"}
+UPPER_FLOORS = {"viewers", "timing", "checks", "commands"}
 
 
 def imported(file: Path) -> set[str]:

@@ -10,13 +10,18 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cleanformer_lite import (
+    FusedMultiHeadAttention,
     HeadsBuiltInForward,
     HeadsInPlainList,
     LoopedMultiHeadAttention,
     SingleHeadAttention,
+    SlicedMultiHeadAttention,
     SplitMultiHeadAttention,
+    WideMultiHeadAttention,
+    inputs,
     merge_heads,
     scaled_dot_product_attention,
+    single_head,
     split_heads,
 )
 from cleanformer_lite.inputs import broadcasts_to
@@ -185,6 +190,34 @@ def test_split_heads() -> None:
 def test_merge_heads() -> None:
     with pytest.raises(ValueError, match=r"wanted x of shape \(N, H, L, D\), got \(2, 5, 6\)"):
         merge_heads(zeros(2, 5, 6))
+
+
+CALLED = [*MULTI, FusedMultiHeadAttention, SlicedMultiHeadAttention, WideMultiHeadAttention]
+
+
+@pytest.mark.parametrize("kind", CALLED, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_inputs_are_checked_once_a_call(
+    kind: Kind, need_weights: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("check_memory", "check_mask"):
+        original = getattr(inputs, name)
+
+        def counted(*given: Any, name: str = name, original: Any = original) -> None:
+            calls.append(name)
+            original(*given)
+
+        for module in (inputs, single_head):
+            monkeypatch.setattr(module, name, counted)
+    x, mask = zeros(2, 5, 6), torch.ones(5, 5, dtype=torch.bool)
+    kind(6, 3)(x, attn_mask=mask, need_weights=need_weights)
+    assert sorted(calls) == ["check_mask", "check_memory"]
+
+
+def test_a_head_of_a_loop_still_checks_whoever_calls_it_alone() -> None:
+    with pytest.raises(ValueError, match=r"wanted query of shape \(N, length, 6\)"):
+        LoopedMultiHeadAttention(6, 3).heads[0](zeros(2, 5, 7))
 
 
 shapes = st.lists(st.integers(0, 3), max_size=4).map(tuple)

@@ -222,7 +222,7 @@ MUTANTS = [
         "dropout_in_eval",
         "single_head",
         properties.two_calls_agree,
-        {"F.dropout(weights, dropout, training)": "F.dropout(weights, dropout)"},
+        {"self.dropout if self.training else 0.0": "self.dropout"},
     ),
     Mutant(
         "batch_first_forgotten",

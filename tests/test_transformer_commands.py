@@ -3,14 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from cleanformer_lite.commands import evaluate, train, translate
+from cleanformer_lite.commands import translator
 
 
 def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(required=True)
-    for module in (train, evaluate, translate):
-        module.add_to(commands)
+    translator.add_to(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code
@@ -22,7 +21,8 @@ def test_translate(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "got nothing"), ("월", "place 1: wanted a year"), ("a", "place 1")]
+    ("text", "message"),
+    [("", "got nothing"), ("월", "position 1: wanted a year"), ("a", "position 1")],
 )
 def test_what_is_no_date_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -5,11 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode, depart_HideCellInput, visit_HideCellInput
 from nbclient import NotebookClient
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
-UNUSED = ["vendor/fontawesome", "locales", "**/*.map", "**/*.LICENSE.txt"]
+UNUSED = ["vendor/fontawesome", "locales", "**/*.map", "**/*.LICENSE.txt", "*-macros.html"]
+UNUSED += ["design-tabs.js"]
+# The theme names these in a template, without the digests that make a browser fetch a newer one.
+# By its plain name it would take the last style sheet out again.
+STYLES = ["basic.css", "styles/bootstrap.css", "./styles/pydata-sphinx-theme.css"]
+SCRIPTS = ["scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js"]
 
 
 def drop_unused_files(app: Sphinx, exception: Exception | None) -> None:
@@ -27,6 +34,23 @@ def name_the_works_as_a_list(
     """Let a screen reader count the references: docutils' own role is not one of a list's."""
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def let_no_page_wait(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Have script files run when the page has been read; leave out those that no page uses."""
+    scripts = []
+    for script in context.get("script_files", []):
+        name, body = str(script.filename or ""), script.attributes.get("body", "")
+        if any(Path(name).match(f"_static/{pattern}") for pattern in UNUSED):
+            continue
+        if "DOCUMENTATION_OPTIONS.pagename" in body:  # for a switch between versions
+            continue
+        if name:
+            script.attributes["defer"] = "defer"
+        scripts.append(script)
+    context["script_files"] = scripts
 
 
 def tell_search_fields_apart(app: Sphinx, exception: Exception | None) -> None:
@@ -50,6 +74,13 @@ def name_the_side_bar(app: Sphinx, exception: Exception | None) -> None:
                 page.write_text(text.replace(side_bar, named), encoding="utf-8")
 
 
+def visit_hidden_cell(translator: HTML5Translator, node: HideCodeCellNode) -> None:
+    """Write a folded cell, named by the words on its fold: MyST-NB gives it another name."""
+    visit_HideCellInput(translator, node)
+    last = max(i for i, piece in enumerate(translator.body) if piece.startswith("<summary"))
+    translator.body[last] = "<summary>\n"
+
+
 def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:
     """Forget the state that ipywidgets would restore: no manager is shipped that would read it.
 
@@ -63,8 +94,14 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Keep what a cell prints in one piece; wait for each page read, and for the end."""
     # A busy machine hands a line over in parts, and each part would become a line on the page.
     NotebookClient.coalesce_streams.default_value = True
+    for name in STYLES:
+        app.add_css_file(name, priority=100)
+    for name in SCRIPTS:
+        app.add_js_file(name)
+    app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_cell, depart_HideCellInput))
     app.connect("doctree-read", drop_widget_state)
     app.connect("html-page-context", name_the_works_as_a_list)
+    app.connect("html-page-context", let_no_page_wait, priority=900)
     app.connect("build-finished", drop_unused_files)
     app.connect("build-finished", tell_search_fields_apart)
     app.connect("build-finished", name_the_side_bar)

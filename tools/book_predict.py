@@ -4,12 +4,10 @@ What it writes reads without JavaScript, as boxes that open; `book/_static/predi
 wait.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
+from html_tags import Tag, add_tags, make
 from questions import (
     Choice,
     Question,
@@ -23,29 +21,8 @@ from questions import (
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-from sphinx.writers.html5 import HTML5Translator
 
 LOGGER = logging.getLogger(__name__)
-
-
-class Tag(nodes.General, nodes.Element):  # type: ignore[misc]
-    """One HTML element: `tag` and its attributes, in `shown`."""
-
-
-def make(tag: str, *children: nodes.Node, classes: str = "", **shown: str) -> Tag:
-    """Make an element; an underscore in an attribute's name stands for a hyphen."""
-    attributes = {name.strip("_").replace("_", "-"): text for name, text in shown.items()}
-    return Tag("", *children, tag=tag, shown=attributes, classes=classes.split())
-
-
-def visit_tag(translator: HTML5Translator, node: Tag) -> None:
-    """Open the element."""
-    translator.body.append(translator.starttag(node, node["tag"], "", **node["shown"]))
-
-
-def depart_tag(translator: HTML5Translator, node: Tag) -> None:
-    """Close it."""
-    translator.body.append(f"</{node['tag']}>\n")
 
 
 class Ask(SphinxDirective):
@@ -102,6 +79,7 @@ class Predict(Ask):
         "answer": directives.unchanged,
         "answer-from": directives.unchanged,
         "unit": directives.unchanged,
+        "viewer": directives.flag,
     }
 
     def check(self, question: Question) -> None:
@@ -116,6 +94,8 @@ class Predict(Ask):
                 shown[f"data_{option}"] = self.options[option]
         if any(choice.right for choice in question.choices):
             shown["data_right"] = str([choice.right for choice in question.choices].index(True))
+        if "viewer" in self.options:
+            shown["data_viewer_asks"] = ""
         said = make("p", classes="you-said", role="status")
         parts = [make("p", nodes.Text("Predict"), classes="ask-title")]
         parts += self.markdown(question.text)
@@ -276,8 +256,7 @@ def frame_page(document: nodes.document, predictions: int) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives, and the pass over each page once its cells have run."""
-    nothing: tuple[Callable[..., Any], None] = (lambda *_: None, None)
-    app.add_node(Tag, html=(visit_tag, depart_tag), latex=nothing, text=nothing)
+    add_tags(app)
     app.add_directive("predict", Predict)
     app.add_directive("quiz", Quiz)
     app.add_directive("reveal", Reveal)

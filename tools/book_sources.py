@@ -1,5 +1,6 @@
 """What the pages of the book refer to: its address, its pages, their labels and the works cited."""
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,14 +23,28 @@ class Book:
 
     @cached_property
     def address(self) -> str:
-        """The repository's address, which stands in `_config.yml` alone."""
+        """The repository's address: on GitHub that of the repository it is built in, a fork's too.
+
+        Anywhere else it is the one that stands in `_config.yml`, and only there.
+        """
+        name = os.environ.get("GITHUB_REPOSITORY")
+        return f"https://github.com/{name}" if name else self.configured
+
+    @cached_property
+    def configured(self) -> str:
+        """The repository's address as `_config.yml` has it."""
         return str(self._repository["url"])
 
     @cached_property
-    def published(self) -> str:
-        """Where GitHub Pages publishes the pages of this folder."""
+    def site(self) -> str:
+        """Where GitHub Pages publishes the book."""
         owner, name = self.address.split("/")[-2:]
-        return f"https://{owner}.github.io/{name}/{self.folder.name}"
+        return f"https://{owner}.github.io/{name}"
+
+    @cached_property
+    def published(self) -> str:
+        """Where the pages of this folder are published."""
+        return f"{self.site}/{self.folder.name}"
 
     @cached_property
     def raw_files(self) -> str:
@@ -53,11 +68,21 @@ class Book:
         """Tell whether the page has code to run, and so a notebook beside it."""
         return re.search(r"^```+\{code-cell\}", self.texts[stem], re.M) is not None
 
+    def page(self, stem: str) -> str:
+        """Return where a page is published."""
+        return f"{self.published}/{stem}.html"
+
+    def colab(self, stem: str) -> str:
+        """Return the address at which Colab opens a page's notebook."""
+        name, branch = self.address.split("github.com")[1], self._repository["branch"]
+        place = f"{name}/blob/{branch}/{self.folder.name}/{stem}.ipynb"
+        return f"https://colab.research.google.com/github{place}"
+
     def link(self, stem: str, anchor: str = "") -> str:
         """Return where a notebook's link leads: the page's notebook, else the published page."""
         if self.is_notebook(stem):
             return f"{stem}.ipynb"
-        return f"{self.published}/{stem}.html" + (f"#{anchor}" if anchor else "")
+        return self.page(stem) + (f"#{anchor}" if anchor else "")
 
     def title(self, stem: str) -> str:
         """Return the page's first heading."""

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from revision import read_commit
+
 # What a cell's output depends on besides its page, and what the look of a page depends on besides
 # that. Neither the execution cache nor Sphinx looks at these.
 OUTPUTS = ["cleanformer_lite", "requirements.txt", "tools/build_book.py"]
@@ -80,7 +82,7 @@ def build(root: Path) -> int:
     """Build the book at `root` if anything changed since the last time; return the exit status."""
     page = root / "_build" / "html" / "index.html"
     stamp = root / "_build" / "html.sha256"
-    inputs = digest(root, EVERYTHING)
+    inputs = f"{digest(root, EVERYTHING)} {read_commit(root, EVERYTHING)}"
     if not page.exists() or not stamp.exists() or stamp.read_text() != inputs:
         stamp.unlink(missing_ok=True)
         drop_what_older_code_left(root)

@@ -81,7 +81,10 @@ def check_prediction(name: str, question: Question, options: dict[str, str]) -> 
         raise ValueError("a prediction needs a name: ```{predict} ch1-spread")
     right = sum(choice.right for choice in question.choices)
     known = ("answer" in options) + ("answer-from" in options)
-    if "slider" in options:
+    if "viewer" in options:
+        if question.choices or known or "slider" in options:
+            raise ValueError("what a viewer asks has no choices, no slider and no answer")
+    elif "slider" in options:
         read_slider(options["slider"])
         if question.choices or known != 1:
             raise ValueError("a slider wants :answer: or :answer-from:, and no choices")

@@ -31,6 +31,7 @@
   // An answer kept from before the page changed may name a choice that is gone.
   const answered = (box) => {
     const said = kept.said[nameOf(box)];
+    if (box.matches("[data-viewer-asks]")) return said !== undefined;
     return said === null || (typeof said === "number" && (!choices(box).length || said in choices(box)));
   };
   const number = (value) => Number(value).toLocaleString("en", { maximumSignificantDigits: 4 });
@@ -59,6 +60,7 @@
   };
   const verdict = (box) => {
     const said = kept.said[nameOf(box)];
+    if (box.matches("[data-viewer-asks]")) return said ?? "";
     const came = outcome(box);
     if (said == null) return came[0].toUpperCase() + came.slice(1) + ".";
     const exact = !box.querySelector(".ask-slider") && isRight(box);
@@ -198,7 +200,11 @@
     };
     const quizzes = boxes.filter((box) => !predictions.includes(box));
     const text =
-      count(predictions, "Your predictions on this page", "right or close") +
+      count(
+        predictions.filter((box) => !box.matches("[data-viewer-asks]")),
+        "Your predictions on this page",
+        "right or close",
+      ) +
       count(quizzes, "Questions", "right at the first try");
     const forget = make("button", { type: "button", onclick: forgetAll }, "Forget my answers");
     forget.hidden = !boxes.some(answered);
@@ -220,6 +226,15 @@
     keep();
     showShowAll();
     predictions.forEach(showPrediction);
+  });
+
+  // A viewer that asks says what the reader said: it answers the prediction above it.
+  document.addEventListener("predicted", (event) => {
+    const above = (box) => box.compareDocumentPosition(event.target) & Node.DOCUMENT_POSITION_FOLLOWING;
+    const box = predictions.filter((box) => box.matches("[data-viewer-asks]") && above(box)).at(-1);
+    if (!box) return;
+    delete kept.said[nameOf(box)];
+    say(box, String(event.detail));
   });
 
   // Paper cannot be clicked.

@@ -19,7 +19,8 @@ class Mistake:
     steps of the right attention, or is a module. `forms` are wrong answers by exercise.
 
     What cannot be told by comparing values is told by `tells`, as long as no property fails that
-    `explains` does not list (None lists all). `needs` is "masks" or "causal" where a module
+    `explains` does not list (None lists all); with `tells_last` only where no mistake has the same
+    values. `needs` is "masks" or "causal" where a module
     without them cannot show it. `may_differ` names calls in which code with this mistake may do
     one thing or another; `not_in` the exercises in which another mistake does the same.
     """
@@ -34,6 +35,7 @@ class Mistake:
     not_in: tuple[str, ...] = ()
     tells: Callable[[Any, tuple[str, ...]], bool] | None = None
     explains: frozenset[str] | None = None
+    tells_last: bool = False
     classes: list[type] = field(default_factory=list)
     forms: Forms = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""`cleanformer-lite watch`: check again each time a file is saved."""
+"""For whoever solves exercises in an editor: `watch`."""
 
 import argparse
 import time
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cleanformer_lite.commands import Commands, check
+from cleanformer_lite.commands import Commands, add, learner
 
 if TYPE_CHECKING:
-    from cleanformer_lite.commands.check import Results
-    from cleanformer_lite.grading.runner import Runner
+    from cleanformer_lite.checks.grading.result import Result
+    from cleanformer_lite.checks.grading.runner import Runner
 
 LOOK_EVERY = 0.3
 ABOUT = """\
@@ -20,26 +20,25 @@ solved comes first, with its card; the others follow, a line each. Ctrl-C ends i
 
 
 def add_to(commands: Commands) -> None:
-    """Describe the arguments."""
-    parser = commands.add_parser("watch", help="check again on every save", description=ABOUT)
-    parser.add_argument("file", type=Path, help="a notebook or .py file with answers")
-    check.add_options(parser)
-    parser.set_defaults(run=run)
+    """Describe the command."""
+    parser = add(commands, "watch", "check again on every save", ABOUT)
+    learner.add_options(parser)
+    parser.set_defaults(run=watch)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def watch(arguments: argparse.Namespace) -> int:
     """Check until interrupted.
 
     Raises: OSError or ValueError if the file cannot be used to begin with.
     """
-    from cleanformer_lite.grading.limits import Limits
-    from cleanformer_lite.grading.runner import Runner
+    from cleanformer_lite.checks.grading.limits import Limits
+    from cleanformer_lite.checks.grading.runner import Runner
 
-    check.read(arguments.file)
+    learner.read(arguments.file)
     with Runner(Limits(seconds=arguments.seconds)) as runner:
         try:
             for _ in saves(arguments.file):
-                print(checked_again(runner, arguments), flush=True)
+                print(_checked_again(runner, arguments), flush=True)
         except KeyboardInterrupt:
             print("\nstopped watching")
     return 0
@@ -61,31 +60,31 @@ def saves(path: Path) -> Iterator[None]:
         time.sleep(LOOK_EVERY)
 
 
-def checked_again(runner: "Runner", arguments: argparse.Namespace) -> str:
+def _checked_again(runner: "Runner", arguments: argparse.Namespace) -> str:
     """Check the file as it is now; a file that cannot be read just now is no reason to stop."""
     try:
-        submission = check.read(arguments.file)
+        results = learner.results_of(runner, learner.read(arguments.file), arguments)
     except (OSError, ValueError) as error:
         return f"waiting: {error}"
-    results = check.results_of(runner, submission, arguments.only, arguments.seed)
-    check.record(results)
-    return f"{time.strftime('%H:%M:%S')}  {arguments.file}\n{as_text(results)}"
+    saved = learner.record(results)
+    text = f"{time.strftime('%H:%M:%S')}  {arguments.file}\n{_next_first(results)}"
+    return f"{text}\n{saved}" if saved else text
 
 
-def as_text(results: "Results") -> str:
+def _next_first(results: "list[Result]") -> str:
     """Write the next exercise's card, the other answers in a line each, and the points."""
-    unsolved = [(row, report) for row, report in results if not row.passed]
+    unsolved = [result for result in results if not result.passed]
     # Work in progress comes first; what has not been begun is only a suggestion.
-    begun = [pair for pair in unsolved if pair[0].status != "missing"]
+    begun = [result for result in unsolved if result.status != "missing"]
     following = next(iter(begun or unsolved), None)
     lines = []
     if following is not None:
-        row, report = following
-        begin = f"next: {row.exercise}, not begun (cleanformer-lite hint {row.exercise})"
-        lines.append(begin if row.status == "missing" else str(report))
-        lines += row.notes
-    for row, report in results:
-        if row.status != "missing" and (following is None or report is not following[1]):
-            lines.append(f"  {row.exercise}: {row.status}")
-    points, possible = sum(r.points for r, _ in results), sum(r.max_points for r, _ in results)
-    return "\n".join([*lines, f"{points} of {possible} points"])
+        name = following.exercise
+        begin = f"next: {name}, not begun (cleanformer-lite hint {name})"
+        lines.append(begin if following.status == "missing" else following.card)
+        lines += following.notes
+    for result in results:
+        if result.status != "missing" and result is not following:
+            lines.append(f"  {result.exercise}: {result.status}")
+    points, possible = sum(r.points for r in results), sum(r.max_points for r in results)
+    return "\n".join([*lines, f"{points:g} of {possible} points"])

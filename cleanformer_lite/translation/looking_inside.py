@@ -59,10 +59,12 @@ def ask_for_weights(module: nn.Module, name: str, maps: dict[str, Tensor]) -> It
 
 
 @contextmanager
-def without_head(module: nn.Module, head: int) -> Iterator[None]:
-    """Silence one head: its part of what the output projection reads becomes zero.
+def without_head(module: nn.Module, head: int, *, instead: Tensor | float = 0.0) -> Iterator[None]:
+    """Silence one head: its part of what the output projection reads becomes zero, or `instead`.
 
-    Raises: ValueError for a head that the module has not.
+    Shapes: instead `(D,)`, the same at every position, such as the head's mean.
+
+    Raises: ValueError for a head that the module does not have.
     """
     last = number_of_heads(module) - 1
     if not 0 <= head <= last:
@@ -71,7 +73,7 @@ def without_head(module: nn.Module, head: int) -> Iterator[None]:
 
     def silence(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         read = args[0].clone()
-        read[..., head * width : (head + 1) * width] = 0.0
+        read[..., head * width : (head + 1) * width] = instead
         return (read,)
 
     handle = module.get_submodule("out_proj").register_forward_pre_hook(silence)
@@ -79,6 +81,29 @@ def without_head(module: nn.Module, head: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@torch.no_grad()
+def mean_reads(model: Transformer, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Average what each head hands to its output projection, over all positions but padding.
+
+    Shapes: source `(N, S)`, target `(N, L)` -> for each module's name `(H, D)`.
+    """
+    means: dict[str, Tensor] = {}
+    with ExitStack() as hooks:
+        for name, module in attention_modules(model).items():
+            counted = (source if name.startswith("encoder") else target) != model.padding
+
+            def keep(
+                _: nn.Module, args: tuple[Tensor], name: str = name, counted: Tensor = counted
+            ) -> None:
+                means[name] = args[0][counted].mean(0)  # (N, L, H * D) -> (H * D,)
+
+            handle = module.get_submodule("out_proj").register_forward_pre_hook(keep)
+            hooks.callback(handle.remove)
+        model(source, target)
+    modules = attention_modules(model)
+    return {name: mean.view(number_of_heads(modules[name]), -1) for name, mean in means.items()}
 
 
 def number_of_heads(module: nn.Module) -> int:

@@ -55,7 +55,8 @@ export default {
       pointed = null,
       focused = null,
       news = "",
-      timer = null;
+      timer = null,
+      width = 0;
     const steps = stepsOf(state);
     const at = () => steps.indexOf(state.step);
     const nodes = new Map();
@@ -111,7 +112,7 @@ export default {
     };
     const visible = (key) => key && plan.cells.get(key);
     const asked = () => [pointed, focused, state.cell].find(visible);
-    const narrow = () => board.clientWidth < 600;
+    const narrow = () => width < 600;
 
     const word = (i) => `“${state.words[i]}”`;
     const headOf = (a) => (all.H > 1 ? ` (head ${Math.floor(a / all.D)})` : "");
@@ -196,8 +197,9 @@ export default {
         cell.style.transform = `translate(${spot[0]}px, ${spot[1]}px)`;
         cell.style.setProperty("--p", `${value === null || value === -Infinity ? 0 : (100 * Math.abs(value)) / top}%`);
         const digits = compact || plain(name) ? 1 : 2;
-        cell.textContent = value === null ? "" : value === -Infinity ? "−∞" : value.toFixed(digits).replace("-", "−").replace(/^−(0\.0+)$/, "$1");
-        cell.classList.toggle("long", cell.textContent.length > 4);
+        const text = value === null ? "" : value === -Infinity ? "−∞" : value.toFixed(digits).replace("-", "−").replace(/^−(0\.0+)$/, "$1");
+        if (cell.textContent !== text) cell.textContent = text;
+        cell.classList.toggle("long", text.length > 4);
         cell.setAttribute("aria-label", `${nameOf(key)}: ${value === null ? "nothing" : short(value)}`);
         if (fresh && !calm()) cell.animate([{ boxShadow: "0 0 0 4px var(--accent)" }, { boxShadow: "none" }], 1200);
       }
@@ -223,12 +225,12 @@ export default {
     };
     // The camera shows all of a step, as large as it fits. The board keeps its height over the steps,
     // so that nothing below jumps; on a phone only while it plays.
+    const heights = {};
     const aim = () => {
-      const width = board.clientWidth,
-        most = narrow() ? 560 : 400;
-      const zoom = ({ width: w }) => Math.min(1.35, width / w);
-      const boards = narrow() && !timer ? [plan] : steps.map((step) => layout(step, state, all, narrow(), shown));
-      const height = Math.min(most, Math.max(...boards.map((one) => one.height * zoom(one))));
+      const zoom = (one) => Math.min(1.35, width / one.width);
+      const high = (one) => one.height * zoom(one);
+      const highest = () => Math.max(...steps.map((step) => high(layout(step, state, all, narrow(), shown))));
+      const height = Math.min(narrow() ? 560 : 400, narrow() && !timer ? high(plan) : (heights[width + state.mode] ??= highest()));
       const scale = Math.max(Math.min(zoom(plan), height / plan.height), narrow() ? 0.7 : 0.6);
       board.style.height = `${height}px`;
       const spare = Math.max(0, (width - plan.width * scale) / 2);
@@ -251,7 +253,7 @@ export default {
         const features = ask ? [ask[2]] : range(all.E);
         features.filter((e) => knows(all, h, e)).forEach((e) => {
           const [x, y] = plan.cells.get(`x.${ask ? ask[1] : all.L - 1}.${e}`);
-          wires.append(wire([x + C / 2, y + C], [pill.x + 20 + (60 * (e + 0.5)) / all.E, pill.y], h));
+          wires.append(wire([x + C / 2, y + C], [pill.x + 40 + (70 * (e + 0.5)) / all.E, pill.y], h));
         });
         const known = !ask || knows(all, h, ask[2]);
         const shown = nodes.get(`note pill.${h}`);
@@ -318,8 +320,11 @@ export default {
           make("button", { "data-key": "step" + i, tabindex: step === state.step ? 0 : -1, "aria-current": step === state.step && "step", onclick: () => go(i) }, ...sub(LABELS[step] ?? step)),
         ),
       );
-      const here = rail.children[at()];
-      rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
+      if (narrow())
+        requestAnimationFrame(() => {
+          const here = rail.children[at()];
+          rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
+        });
       back.disabled = at() === 0;
       next.disabled = at() === steps.length - 1;
       formula.replaceChildren(
@@ -421,13 +426,14 @@ export default {
       edit,
       make("div", { class: "viewer-row below" }, state.weights.o ? choice("Heads", MODES, model, "mode") : null, switches),
     );
-    draw();
-    let width = board.clientWidth;
-    new ResizeObserver(() => {
+    const measure = () => {
       if (board.clientWidth === width) return;
       width = board.clientWidth;
       draw();
-    }).observe(board);
+    };
+    measure();
+    if (!width) draw();
+    new ResizeObserver(measure).observe(board);
     for (const trait of names.filter((name) => name !== "mode")) {
       model.on("change:" + trait, () => {
         news = "";

@@ -1,4 +1,4 @@
-"""Modules as trees of lamps: which layer does PyTorch know of?"""
+"""Do to a module what one does to modules, and see which of its layers come along."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,52 +10,51 @@ from cleanformer_lite.viewers.layer_facts import FACTS, Xray, xray
 from cleanformer_lite.viewers.mount import Viewer, script_of, table
 
 MOST_LAYERS = 64
-MEANING = {
-    "registered": "A dark layer is not in the module's register.",
-    "in_optimizer": "A dark layer is never trained: the optimizer does not have it.",
-    "gets_gradient": "A dark layer has no part in the output.",
-    "changes": "A dark layer computes after training as before.",
-    "in_state_dict": "A dark layer is missing from the saved file, and nothing says so.",
-    "moves": "A dark layer stays behind when the module goes to a GPU or another dtype.",
-    "stays": "A dark layer is thrown away after the call, and its gradient with it.",
-    "own": "A dark layer stands in several places: what looks like many is one.",
-}
+ACTS = ("find", "step", "move", "save", "load", "call")
 
 
 class ModuleXray(Viewer):
-    """Facts of modules, layer by layer.
+    """Modules layer by layer, and what training, moving, saving and loading do to each layer.
 
-    Traits: `scans`, for each module its title, whether two calls agree, and its layers; `facts`,
-        the questions and what a no means; `scan` and `fact`, the ones picked, counted from 0.
+    Traits: `scans`, for each module its title, whether two calls agree, and its layers with a one
+        or a zero for each of FACTS; `scan`, the one picked, counted from 0; `acts`, what has been
+        done to it, of ACTS.
+
+    Raises: ValueError for a scan or an act that is not there.
     """
 
     _esm = script_of("module_xray")
     title = "X-ray: which layers does PyTorch know of?"
-    shown = ("scans", "facts", "scan", "fact")
+    shown = ("scans", "scan", "acts")
     scans: Any = traitlets.List().tag(sync=True)
-    facts = traitlets.List([[text, MEANING[fact]] for fact, text in FACTS.items()]).tag(sync=True)
     scan = traitlets.Int(0).tag(sync=True)
-    fact = traitlets.Int(0).tag(sync=True)
+    acts = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
-    @traitlets.validate("scan", "fact")
-    def _check_index(self, proposal: dict[str, Any]) -> int:
-        name, index = proposal["trait"].name, int(proposal["value"])
-        size = len(self.scans if name == "scan" else self.facts)
-        if not 0 <= index < size:
-            raise ValueError(f"wanted a {name} from 0 to {size - 1}, got {index}")
+    @traitlets.validate("scan")
+    def _check_scan(self, proposal: dict[str, Any]) -> int:
+        index = int(proposal["value"])
+        if not 0 <= index < len(self.scans):
+            raise ValueError(f"wanted a scan from 0 to {len(self.scans) - 1}, got {index}")
         return index
+
+    @traitlets.validate("acts")
+    def _check_acts(self, proposal: dict[str, Any]) -> list[str]:
+        acts: list[str] = proposal["value"]
+        if not set(acts) <= set(ACTS):
+            raise ValueError(f"wanted acts of {ACTS}, got {acts}")
+        return acts
 
     def add(self, title: str, module: nn.Module, example: Tensor) -> None:
         """Show one more module, or the same title anew; shapes and errors as at first."""
         others = [scan for scan in self.scans if scan["title"] != title]
         scans = [*others, scan_of(title, module, example)]
         with self.hold_sync(), self.hold_trait_notifications():
-            self.scans, self.scan = scans, len(scans) - 1
+            self.scans, self.scan, self.acts = scans, len(scans) - 1, []
 
     def static(self) -> str:
         rows = [
             [text, *(counted(scan["layers"], at) for scan in self.scans)]
-            for at, (text, _) in enumerate(self.facts)
+            for at, text in enumerate(FACTS.values())
         ]
         rows.append(["two calls agree", *("yes" if scan["agree"] else "no" for scan in self.scans)])
         columns = ["", *(scan["title"] for scan in self.scans)]

@@ -7,9 +7,9 @@ from typing import Any
 
 # What a figure may be drawn in; each becomes a custom property, which a page may set.
 COLOURS = {
-    "query": "#b3541e",
-    "key": "#1f6fb2",
-    "value": "#2e7d32",
+    "query": "#0b62a8",
+    "key": "#a84b00",
+    "value": "#0b7355",
     "muted": "#767676",
 }
 SMALLEST = 12  # points of 480 pixels' width: about 12 pixels on a phone
@@ -62,7 +62,6 @@ def follow_page(svg: str, words: str) -> str:
     svg = svg.replace("#000000", "currentColor")
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name}, {colour})")
-    opening = (
-        f'<svg role="img" aria-label="{html.escape(words)}" fill="currentColor" style="{STYLE}"'
-    )
+    spoken = f'role="img" aria-label="{html.escape(words)}"'
+    opening = f'<svg data-picture {spoken} fill="currentColor" style="{STYLE}"'
     return re.sub(r"\n\s*", "\n", svg.replace("<svg", opening, 1)).strip()

@@ -37,6 +37,8 @@ const layout = (step, state, all, narrow, shown) => {
         ? box(`${key}.${h}`, -1, x, y, wide(A, gapA), height)
         : box(`${key}.${h}`, h, x + wide(h * D, none) + h * GAP, y, D * C, height),
     );
+  const slices = (y) =>
+    sliced && range(H).forEach((h) => box(`x.${h}`, h, NAME + h * ((E / H) * C + GAP), y, (E / H) * C, L * C));
   const rows = (name) => (state.biases[name] ? 1 : 0);
   const lanes = (width, height, draw) => {
     const across = narrow ? 1 : Math.min(H, 2);
@@ -59,8 +61,10 @@ const layout = (step, state, all, narrow, shown) => {
       grid("x", L, E, NAME, TITLE, gapE);
       if (!state.weights.o) return;
       const y = TITLE + L * C + 74,
-        each = wide(E, gapE) + 2 * NAME;
-      range(H).forEach((h) => note(`pill.${h}`, `head ${h}`, ((h + 0.5) * each) / H - 50, y, "pill h" + h, 100));
+        each = Math.max(165, (wide(E, gapE) + 2 * NAME) / H),
+        left = NAME + wide(E, gapE) / 2 - (each * H) / 2;
+      range(H).forEach((h) => note(`pill.${h}`, `head ${h}`, left + (h + 0.5) * each - 75, y, "pill h" + h, 150));
+      slices(TITLE);
     },
     W() {
       const low = Math.max(...["q", "k", "v"].map(rows)),
@@ -69,7 +73,7 @@ const layout = (step, state, all, narrow, shown) => {
       note("t.x", "x", NAME, y - TITLE);
       names("word", 0, y);
       grid("x", L, E, NAME, y, gapE);
-      if (sliced) range(H).forEach((h) => box(`x.${h}`, h, NAME + (h * E * C) / H + h * GAP, y, (E / H) * C, L * C));
+      slices(y);
       ["q", "k", "v"].forEach((name, at) => {
         if (narrow && name !== shown) return;
         const x = NAME + wide(E, gapE) + AIR + (narrow ? 0 : at * (wide(A, gapA) + AIR + 2));
@@ -156,7 +160,7 @@ const layout = (step, state, all, narrow, shown) => {
       note("t.y", "output", left + E * C + 8, low, "side");
     },
     output() {
-      const apart = 26;
+      const apart = 34;
       const sum = [...range(H).map((h) => `p.${h}`), ...(rows("o") ? ["bo"] : []), "y"];
       let x = NAME,
         y = TITLE;
@@ -165,7 +169,7 @@ const layout = (step, state, all, narrow, shown) => {
           head = name[0] === "p" ? Number(name[2]) : -1;
         if (narrow) names(at ? `word${at}` : "word", 0, y);
         else if (!at) names("word", 0, y);
-        const [ox, oy] = narrow ? [x - apart - 6, y - TITLE] : [x - apart, y + (L * C) / 2 - 14];
+        const [ox, oy] = narrow ? [x - apart, y - TITLE] : [x - apart, y + (L * C) / 2 - 14];
         if (at) note(`op.${name}`, name === "y" ? "=" : "+", ox, oy, "op", apart);
         note(
           `t.${name}`,

@@ -44,9 +44,9 @@ const compute = (state) => {
     range(A).map((a) => total(v.map((row, j) => shares[Math.floor(a / D)][i][j] * row[a]))),
   );
   const parts = range(H).map((h) =>
-    o.map((row) => (weights.o ?? []).map((out) => (on(h) ? total(own(row, h).map((n, d) => n * out[h * D + d])) : 0))),
+    o.map((row) => (weights.o ?? []).map((out) => total(own(row, h).map((n, d) => n * out[h * D + d])))),
   );
-  const y = o.map((_, i) => (weights.o ?? []).map((_, e) => total(parts.map((p) => p[i][e])) + bias("o", e)));
+  const y = o.map((_, i) => (weights.o ?? []).map((_, e) => total(parts.filter((_, h) => on(h)).map((p) => p[i][e])) + bias("o", e)));
   return { L, E, A, D, H, sliced, has, on, open, x, q, k, v, raw, scaled, shares, o, parts, y, bias, weights };
 };
 

@@ -1,34 +1,41 @@
 """A panel to time variants with: choose sizes, run, watch the bars settle, stop when you like."""
 
-import io
-import threading
+import time
+from collections.abc import Iterator
 from html import escape
 
 import torch
 
-from cleanformer_lite.timing.compare import Comparison, compare
-from cleanformer_lite.timing.pictures import plot_comparison
+from cleanformer_lite.threads import one_thread
+from cleanformer_lite.timing.calls import heap_for
+from cleanformer_lite.timing.compare import Comparison, start_comparison
+from cleanformer_lite.timing.gpu import usual_dtype
+from cleanformer_lite.timing.recall import LIMIT
 from cleanformer_lite.timing.recordings import find_recording
-from cleanformer_lite.timing.sweep import Point
-from cleanformer_lite.timing.variants import Shape, build_variants, names_shown
+from cleanformer_lite.timing.sweep import Point, names_that_fit
+from cleanformer_lite.timing.units import name_dtype
+from cleanformer_lite.timing.variants import BASELINE, LOOP, Shape, build_variants, names_shown
 from cleanformer_lite.viewers.controls import Controlled
+from cleanformer_lite.viewers.pacer import Pacer
 from cleanformer_lite.viewers.timing_explorer import explore_timings
 
 NAMES = names_shown(same_function=True)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ROUNDS = 25
-EVERY = 5  # rounds from one drawing to the next
+SLICE = 0.3  # seconds of measuring between two looks at the reader's clicks
 
 
 class TimingPanel(Controlled):
-    """Controls, a message and a picture above the recorded times; a page shows these alone."""
+    """Controls, a message and bars above the recorded times; a page shows these alone."""
 
     def __init__(self) -> None:
         import ipywidgets
 
         devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
         self.device = ipywidgets.Dropdown(options=devices, description="device")
-        self.dtype = ipywidgets.Dropdown(options=list(DTYPES), description="dtype")
+        self.dtype = ipywidgets.Dropdown(
+            options=list(DTYPES), value=name_dtype(usual_dtype(devices[0])), description="dtype"
+        )
         self.batch = ipywidgets.BoundedIntText(1, min=1, max=16, description="N")
         self.length = ipywidgets.BoundedIntText(64, min=1, max=8192, description="L")
         self.width = ipywidgets.BoundedIntText(256, min=1, max=4096, description="E")
@@ -40,83 +47,113 @@ class TimingPanel(Controlled):
         self.start = ipywidgets.Button(description="Run", button_style="primary")
         self.halt = ipywidgets.Button(description="Stop", disabled=True)
         self.progress = ipywidgets.IntProgress(0, min=0, max=ROUNDS, description="rounds")
-        self.picture = ipywidgets.Image(
-            format="png", layout={"display": "none", "max_width": "640px"}
-        )
+        self.pacer = Pacer()
+        self.picture = ipywidgets.HTML()
         sizes = ipywidgets.HBox([self.batch, self.length, self.width, self.heads])
         kinds = ipywidgets.HBox([self.device, self.dtype, self.backward])
         run = ipywidgets.HBox([self.guess, self.start, self.halt, self.progress])
-        for row in (sizes, kinds, run):
-            row.layout.flex_flow = "row wrap"
-        super().__init__(explore_timings(), sizes, kinds, run, self.picture)
-        self.message.value = "Predict how many times as long the loop takes, then run."
+        for line in (sizes, kinds, run):
+            line.layout.flex_flow = "row wrap"
+        super().__init__(explore_timings(), sizes, kinds, run, self.pacer, self.picture)
+        self.pacer.says = "Predict how many times as long the loop takes, then run."
         self.found: Comparison | None = None
-        self._stopped = threading.Event()
-        self._work: threading.Thread | None = None
         self.start.on_click(lambda _: self.run())
         self.halt.on_click(lambda _: self.stop())
 
     def run(self) -> None:
-        """Begin to measure in the background, so that the kernel still hears "Stop"."""
-        if self._work is not None and self._work.is_alive():
+        """Begin to measure what is chosen; the front end then asks for one slice after another."""
+        if self.pacer.working:
             return
-        self._stopped.clear()
+        self.message.value = ""
+        try:
+            with one_thread():
+                self._prepare()
+        except (ValueError, RuntimeError) as error:  # sizes that do not fit, or no memory for them
+            self.pacer.says = "Nothing was measured."
+            self._say(str(error))
+            return
         self.start.disabled, self.halt.disabled = True, False
-        self._work = threading.Thread(target=self._measure, daemon=True)
-        self._work.start()
+        self.progress.value = 0
+        self.pacer.says = "Measuring."
+        self.pacer.start(self._measure_slice)
 
     def stop(self) -> None:
-        """End after the round that is running; what was measured stays."""
-        self._stopped.set()
+        """End here; what was measured stays."""
+        if self.pacer.working:
+            self._end("Stopped")
 
     def wait(self) -> None:
-        """Wait until the measuring has ended."""
-        if self._work is not None:
-            self._work.join()
+        """Do all slices that are left, where no front end asks for them."""
+        while self.pacer.working:
+            self.pacer.work()
 
-    def _measure(self) -> None:
-        try:
-            self._measure_rounds()
-        except (ValueError, RuntimeError) as error:  # sizes that do not fit, or no memory for them
-            self._say(str(error))
-        finally:
-            self.start.disabled, self.halt.disabled = False, True
-
-    def _measure_rounds(self) -> None:
+    def _prepare(self) -> None:
+        """Build what is chosen, and see that it computes the same."""
         shape = Shape(self.batch.value, self.length.value, self.width.value, self.heads.value)
         dtype, device = DTYPES[self.dtype.value], self.device.value
-        point = Point(shape, dtype, self.backward.value)
-        x = torch.randn(shape.batch, shape.length, shape.embed_dim, device=device).to(dtype)
+        self._point = Point(shape, dtype, self.backward.value)
+        names = names_that_fit(NAMES, shape, dtype.itemsize, device)
+        self._missing = [name for name in NAMES if name not in names]
+        self._x = torch.randn(shape.batch, shape.length, shape.embed_dim, device=device).to(dtype)
         variants = build_variants(
-            NAMES, shape.embed_dim, shape.num_heads, device=device, dtype=dtype
+            names, shape.embed_dim, shape.num_heads, device=device, dtype=dtype
         )
-        self.progress.value = 0
+        self._began = time.monotonic()
+        self.found = None
+        self._comparison, self._turns = start_comparison(
+            variants, self._x, backward=self.backward.value, rounds=ROUNDS
+        )
 
-        def watch(found: Comparison) -> bool:
-            done = self.progress.value = len(found.seconds[found.baseline])
-            if done % EVERY == 0:
-                self._show(found, point)
-            return self._stopped.is_set()
+    def _measure_slice(self) -> bool:
+        """Measure for a moment, show what there is, and say whether more is to be measured."""
+        try:
+            with one_thread(), heap_for(self._x):
+                more = _advance(self._turns, SLICE)
+        except RuntimeError as error:  # no memory left
+            self._end("Stopped", str(error))
+            return False
+        done = self.progress.value = self._comparison.rounds
+        if not more:
+            self._end("Done")
+        elif time.monotonic() - self._began > LIMIT and done:
+            self._end(f"{LIMIT:.0f} s were over")
+        else:
+            self.pacer.says = f"{done} of {ROUNDS} rounds."
+            self._show()
+        return self.pacer.working
 
-        found = compare(variants, [x], backward=self.backward.value, rounds=ROUNDS, watch=watch)
-        self._show(found, point)
+    def _end(self, reason: str, *lines: str) -> None:
+        """Give the buttons back, and show what was measured."""
+        self.pacer.stop()
+        self.start.disabled, self.halt.disabled = False, True
+        self.pacer.says = f"{reason}, after {self._comparison.rounds} of {ROUNDS} rounds."
+        self._show(*lines)
 
-    def _show(self, found: Comparison, point: Point) -> None:
+    def _show(self, *lines: str) -> None:
         """Draw the bars, and say the loop's ratio beside the prediction and the recording."""
-        self.found = found
-        drawn = io.BytesIO()
-        plot_comparison(found).savefig(drawn, format="png", dpi=110)
-        self.picture.value = drawn.getvalue()
-        self.picture.layout.display = ""
-        lower, median, upper = found.ratios("looped")
+        if self._comparison.rounds == 0:
+            self._say(*lines)
+            return
+        self.found = self._comparison
+        self.picture.value = self.found._repr_html_()
+        lower, median, upper = self.found.ratios(LOOP)
+        missing = f"No memory for: {', '.join(self._missing)}." if self._missing else ""
         self._say(
-            f"The loop takes {median:.2f} times the fused module's time ({lower:.2f} to "
-            f"{upper:.2f}); you said {self.guess.value:g}. Measured: {found.setting}",
-            recorded_beside(point),
+            f"The loop takes {median:.2f} times the {BASELINE} module's time ({lower:.2f} to "
+            f"{upper:.2f}); you said {self.guess.value:g}.",
+            recorded_beside(self._point),
+            missing,
+            *lines,
         )
 
     def _say(self, *lines: str) -> None:
-        self.message.value = "<br>".join(escape(line) for line in lines)
+        self.message.value = "<br>".join(escape(line) for line in lines if line)
+
+
+def _advance(turns: Iterator[bool], seconds: float) -> bool:
+    """Take turns until the time is over; say whether there are more."""
+    until = time.monotonic() + seconds
+    return any(time.monotonic() >= until for _ in turns)
 
 
 def recorded_beside(point: Point) -> str:
@@ -131,7 +168,7 @@ def recorded_beside(point: Point) -> str:
     ]
     if not ratios:
         return f"On {recording.birth.device}: not measured at these sizes."
-    return f"Times fused, recorded on {recording.birth}: {', '.join(ratios)}."
+    return f"Relative to {BASELINE}, recorded on {recording.birth}: {', '.join(ratios)}."
 
 
 def time_here() -> TimingPanel:

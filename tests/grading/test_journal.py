@@ -1,30 +1,38 @@
 """What is done is not done again, and nothing is half-written."""
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cleanformer_lite.grading.batch import grade_folder
-from cleanformer_lite.grading.journal import Journal, key_of
-from cleanformer_lite.grading.limits import Limits
-from cleanformer_lite.grading.verdict import Graded
-from tests.grading.handed_in import MERGE, RIGHT, WRONG
+from cleanformer_lite.checks import EXERCISES, Exercise
+from cleanformer_lite.checks.grading import journal as journals
+from cleanformer_lite.checks.grading.journal import Journal, key_of
+from cleanformer_lite.checks.grading.limits import Limits
+from cleanformer_lite.checks.grading.result import Result
+from cleanformer_lite.checks.grading.runner import Runner
+from tests.grading.handed_in import ENDLESS, MERGE, RIGHT, WRONG, notebook
+from tests.grading.running import grade
 
-ROW = Graded("a.py", MERGE, 2, 2, "passed", ("x", "y"), ("z",), "said", ("note",), 0.5, 7)
+ROW = Result(
+    *(MERGE, "passed", 2, 2, "ann", "a.py", ("x", "y"), ("z",), "message", "card", True),
+    *(("note",), ("flag",), "digest", 0.5, 7),
+)
 
 
-def test_a_result_comes_back_under_the_present_name(tmp_path: Path) -> None:
+def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.write("key", ROW)
     with Journal(tmp_path / "j") as journal:
-        found = journal.find("key", "b.py")
-        assert found is not None
-        assert found.as_dict() == {**ROW.as_dict(), "submission": "b.py"}
-        assert journal.find("other", "b.py") is None
+        assert journal.done == {"key": ROW}
 
 
 @pytest.mark.parametrize("torn", [b'{"key": "k2", "row"', b"\xff\n", b"[]\n", b'{"key": 1}\n'])
@@ -40,57 +48,123 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path, torn: bytes) -> None:
         assert list(journal.done) == ["k1", "k3"]
 
 
-def test_one_grader_at_a_time(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j"), pytest.raises(BlockingIOError):
+def test_two_graders_on_one_folder_get_a_sentence(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j"), pytest.raises(ValueError, match="another `grade` writes to"):
         Journal(tmp_path / "j")
 
 
-def test_a_key_follows_everything_that_a_result_rests_on() -> None:
-    keys = {
-        key_of("d", MERGE, Limits(), None),
-        key_of("e", MERGE, Limits(), None),
-        key_of("d", "other", Limits(), None),
-        key_of("d", MERGE, Limits(seconds=1), None),
-        key_of("d", MERGE, Limits(), 1),
-    }
-    assert len(keys) == 5
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """`/dev/full` takes nothing, as a full disk does."""
+    with Journal(tmp_path / "j") as journal:
+        journal.file.close()
+        journal.file = open("/dev/full", "ab")  # noqa: SIM115 (the journal closes it)
+        with pytest.raises(OSError, match="No space left") as full:
+            journal.write("key", ROW)
+        assert full.value.filename == str(tmp_path / "j")
+        assert journal.done == {}
+
+
+def test_a_key_follows_everything_that_a_result_rests_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys() -> list[str]:
+        return [
+            key_of("code", MERGE, Limits(), None),
+            key_of("other", MERGE, Limits(), None),
+            key_of("code", "split_heads.split", Limits(), None),
+            key_of("code", MERGE, Limits(seconds=1), None),
+            key_of("code", MERGE, Limits(), 1),
+        ]
+
+    before = keys()
+    assert len(set(before)) == 5
+    assert keys() == before
+    exercise = EXERCISES[MERGE]
+    told = {"hints": ("a", "b", "c"), "prompt": "Write it."}
+    _replace(monkeypatch, exercise, **told)
+    assert keys() == before
+    _replace(monkeypatch, exercise, points=exercise.points + 1)
+    after = keys()
+    assert (after[0] != before[0], after[2] == before[2]) == (True, True)
+    (case, *others) = exercise.probe.cases  # type: ignore[attr-defined]
+    case = dataclasses.replace(case, make=lambda seed: None)
+    probe = dataclasses.replace(exercise.probe, cases=(case, *others))  # type: ignore[type-var]
+    _replace(monkeypatch, exercise, probe=probe)
+    assert keys()[0] not in (before[0], after[0])
+
+
+def _replace(monkeypatch: pytest.MonkeyPatch, exercise: Exercise, **changes: Any) -> None:
+    monkeypatch.setitem(EXERCISES, MERGE, dataclasses.replace(exercise, **changes))
+    journals._content_of.cache_clear()
+
+
+def asked(ran: list[str]) -> Any:
+    """Note what is shown as done: the numbers of the items that were run."""
+
+    def progress(done: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+        if what == "files graded":
+            ran.append(f"{total} to do")
+        return done
+
+    return progress
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for index in range(5):
-        (folder / f"{index}.py").write_text(f"{RIGHT if index % 2 else WRONG}# {index}")
-    ran: list[str] = []
+        text = RIGHT if index % 2 else WRONG
+        (folder / f"{index}.py").write_text(text.replace("width", f"width_{index}"))
 
-    def graded(row: Graded) -> None:
-        ran.append(row.submission)
-        if len(ran) == 2:
-            raise KeyboardInterrupt
-
-    todo: list[tuple[int, int]] = []
-
-    def starting(left: int, done: int) -> None:
-        todo.append((left, done))
+    def stops_after_two(done: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+        for number, item in enumerate(done):
+            if what == "files graded" and number == 2:
+                raise KeyboardInterrupt
+            yield item
 
     with pytest.raises(KeyboardInterrupt):
-        grade_folder(folder, out, exercises=[MERGE], starting=starting, graded=graded)
+        grade(folder, out, progress=stops_after_two)
     (folder / "5.py").write_text((folder / "0.py").read_text())
-    rows = grade_folder(folder, out, exercises=[MERGE], starting=starting, graded=graded)
-    assert todo == [(5, 0), (3, 3)]
-    assert sorted(ran) == [f"{index}.py" for index in range(5)]
-    statuses = [row.status for row in rows]
+    ran: list[str] = []
+    results = grade(folder, out, progress=asked(ran)).results
+    assert ran == ["3 to do"]
+    statuses = [result.status for result in results]
     assert statuses == ["failed", "passed", "failed", "passed", "failed", "failed"]
-    assert [row.submission for row in rows] == [f"{index}.py" for index in range(6)]
+    assert [result.submission for result in results] == [f"{index}.py" for index in range(6)]
 
 
-def test_a_changed_file_is_graded_anew(tmp_path: Path) -> None:
+def test_only_what_an_answer_rests_on_makes_it_run_again(tmp_path: Path, runner: Runner) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    (folder / "a.py").write_text(WRONG)
-    assert grade_folder(folder, out, exercises=[MERGE])[0].status == "failed"
-    (folder / "a.py").write_text(RIGHT)
-    assert grade_folder(folder, out, exercises=[MERGE])[0].status == "passed"
+    file = folder / "a.ipynb"
+    ran: list[str] = []
+
+    def status() -> str:
+        return grade(folder, out, runner, progress=asked(ran)).results[0].status
+
+    file.write_text(notebook("x = 1", WRONG))
+    assert status() == "failed"
+    told = json.loads(notebook("x = 2", "print(x)", WRONG))
+    told["cells"][0]["execution_count"] = 7
+    file.write_text(json.dumps(told))
+    assert status() == "failed"
+    file.write_text(notebook("x = 1", RIGHT))
+    assert status() == "passed"
+    grade(folder, out, runner, progress=asked(ran), regrade=True)
+    assert ran == ["1 to do", "0 to do", "1 to do", "1 to do"]
+
+
+def test_a_file_whose_answers_never_end_is_given_up(tmp_path: Path, runner: Runner) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    exercises = [e.id for e in EXERCISES.values()][:5]
+    text = "\n".join(
+        ENDLESS.replace("merge_heads", EXERCISES[name].entry_point) for name in exercises
+    )
+    (folder / "a.py").write_text(text.replace("(x):", "(*args, **options):"))
+    results = grade(folder, tmp_path / "out", runner, exercises=exercises).results
+    assert [r.status for r in results] == ["timeout"] * 5
+    assert [r.message.startswith("not run: 3 answers") for r in results] == [
+        *(False, False, False, True, True)
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -100,15 +174,16 @@ def test_a_killed_run_leaves_nothing_half_written(tmp_path: Path, number: int) -
     (folder / "a.py").write_text(RIGHT)
     (folder / "b.py").write_text("def merge_heads(x):\n    while True: pass")
     command = [sys.executable, "-m", "cleanformer_lite", "grade", str(folder), "--out", str(out)]
-    command += ["--only", MERGE, "--jobs", "1", "--seconds", "60"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert "1 of 2 answers" in process.stderr.readline()
+    command += ["--only", MERGE, "--jobs", "1", "--seconds", "60", "--quiet"]
+    with subprocess.Popen(command) as process:
+        while not (out / "journal.jsonl").exists() or not (out / "journal.jsonl").stat().st_size:
+            assert process.poll() is None
+            time.sleep(0.1)
         process.send_signal(number)
-        process.wait(30)
+        process.wait(60)
     assert os.listdir(out) == ["journal.jsonl"]
     (folder / "b.py").write_text(WRONG)
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stderr.startswith("1 of 2 answers need not be run")
     assert "1 passed" in again.stdout
+    assert len((out / "journal.jsonl").read_text().splitlines()) == 2
     assert "grades.csv" in os.listdir(out)

@@ -34,6 +34,7 @@ def test_a_question_is_its_text_then_its_choices_with_reasons() -> None:
         ("a", ["Q"], {"slider": "1 10 1"}, ":answer:"),
         ("a", BODY, {"slider": "1 10 1", "answer": "3"}, "no choices"),
         ("a", ["Q"], {"slider": "10 1 1", "answer": "3"}, "low high step"),
+        ("a", BODY, {"viewer": ""}, "what a viewer asks"),
         ("a", ["Q"], {"slider": "0 10 log", "answer": "3"}, "low high step"),
     ],
 )

@@ -11,9 +11,12 @@ class Kernel:
     """Runs code, and keeps the state of every widget as a front end would.
 
     Everything runs in one thread of its own, because Playwright has the event loop of the first.
+    With `drop_late` it shows nothing that is sent once the request behind it has ended, as Colab's
+    front end does with what a thread in the background sends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, drop_late: bool = False) -> None:
+        self._drop_late = drop_late
         self._thread = ThreadPoolExecutor(1)
         self._manager, self._client = self._ask(start_new_kernel, kernel_name="python3")
         self.widgets: dict[str, dict[str, Any]] = {}
@@ -55,11 +58,10 @@ class Kernel:
         heard = self._hear([])
         while True:
             answer = self._ask(self._client.get_iopub_msg, timeout=60)
-            heard(answer)
-            if (
-                answer["parent_header"].get("msg_id") == message["header"]["msg_id"]
-                and answer["content"].get("execution_state") == "idle"
-            ):
+            ours = answer["parent_header"].get("msg_id") == message["header"]["msg_id"]
+            if ours or not self._drop_late:
+                heard(answer)
+            if ours and answer["content"].get("execution_state") == "idle":
                 break
 
     def stop(self) -> None:

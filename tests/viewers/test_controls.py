@@ -125,7 +125,7 @@ def test_sliders_resize_the_tensor(front: Callable[[str], Front]) -> None:
     x = torch.zeros(2, 5, 3)
     facts = seen.page.locator(".facts")
     assert f"shape {tuple(x.shape)}   strides {x.stride()}" in facts.inner_text()
-    seen.page.get_by_role("button", name="Next").click()
+    seen.page.get_by_role("button", name=".view(N, L, H, D)").click()
     split = x.view(2, 5, 3, 1)
     assert f"shape {tuple(split.shape)}   strides {split.stride()}" in facts.inner_text()
     assert seen.said() == ""
@@ -164,11 +164,12 @@ def test_a_typed_module_is_asked(front: Callable[[str], Front], kernel: Kernel) 
     )
     seen = front(MODULE)
     seen.set("Your module:", "Mine()")
+    seen.page.get_by_role("button", name="parameters()").click()
     # Counted by hand: 3 * 5 + 5 hidden numbers, 5 * 2 + 2 known ones.
     assert seen.page.locator(".says").inner_text().startswith(
-        "Mine(): parameters() finds it? 1 of 2 layers, 12 of 32 numbers."
+        "Mine(), parameters(): 1 of 2 layers found, 12 of 32 numbers."
     )  # fmt: skip
-    assert seen.page.locator("li.dark .name").all_inner_texts() == ["hidden.0"]
+    assert seen.page.locator("tr.dark .name").all_inner_texts() == ["hidden.0"]
     seen.set("Your module:", "Nobody()")
     assert "NameError: name &#x27;Nobody&#x27; is not defined" in seen.said()
     seen.set("Your module:", "Mine")
@@ -185,7 +186,8 @@ def test_a_module_that_was_changed_can_be_asked_again(
     seen.set("Your module:", "mine")
     kernel.run("mine = nn.Linear(3, 7)")
     seen.click("Ask its layers")
-    assert "mine: parameters() finds it? 1 of 1 layers, 28 of 28 numbers." in (
+    seen.page.get_by_role("button", name="parameters()").click()
+    assert "mine, parameters(): 1 of 1 layers found, 28 of 28 numbers." in (
         seen.page.locator(".says").inner_text()
     )
     assert seen.page.locator("[data-key^=scan]").count() == 2

@@ -27,11 +27,6 @@ def explorer_of_two() -> Any:
     return viewers.explore_heads({"encoder": weights, "decoder": weights}, list("abcde"))
 
 
-def what_heads_see() -> Any:
-    torch.manual_seed(0)
-    return viewers.nudge_input(SplitMultiHeadAttention(6, 2), torch.randn(3, 6), list("abc"))
-
-
 def module_xray() -> Any:
     return viewers.show_xray({"split": SplitMultiHeadAttention(6, 2)}, torch.randn(2, 3, 6))
 
@@ -40,14 +35,17 @@ MAKERS: dict[str, Callable[[], Viewer]] = {
     "attention_stage": lambda: viewers.stage(step="qkv"),
     "attention_stage, one head": lambda: viewers.stage(num_heads=1, step="softmax"),
     "index_tracer": viewers.trace_index,
-    "what_heads_see": what_heads_see,
+    "live_translator": viewers.shipped_translators,
     "head_explorer": explorer,
     "head_explorer, two groups": explorer_of_two,
     "module_xray": module_xray,
     "trained_anyway": viewers.guess_the_broken,
+    "training_film": viewers.watch_training,
+    "training_film, shown": lambda: viewers.watch_training("looped_heads", ask=False),
+    "online_softmax": viewers.read_in_blocks,
     "timing_explorer": viewers.explore_timings,
 }
-MOST_BYTES = {"AttentionStage": 34_000}
+MOST_BYTES = {"AttentionStage": 35_000, "IndexTracer": 20_000, "LiveTranslator": 34_000}
 each = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
 

@@ -1,6 +1,7 @@
 """A viewer in JupyterLab itself, with its own widget manager, kernel and keyboard shortcuts."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,9 @@ torch.manual_seed(0)
 scores = torch.randn(3, 5, 5, dtype=torch.float64)
 explorer = explore_heads(torch.softmax(scores, -1), list("abcde"))
 with_sentence(explorer, lambda text: (torch.eye(len(text.split()))[None], text.split()))"""
+PANEL = """from cleanformer_lite.viewers import time_here
+panel = time_here()
+panel"""
 READY = """async () => {
   await jupyterapp.restored;
   const { sessionContext } = jupyterapp.shell.currentWidget;
@@ -39,9 +43,10 @@ ASK = """async (code) => {
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[str]:
-    """Serve one notebook, and return its address."""
-    notebook: Any = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])  # type: ignore[no-untyped-call]
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Serve a notebook of one cell, the test's parameter, and return its address."""
+    cell = request.param
+    notebook: Any = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])  # type: ignore[no-untyped-call]
     # Without a kernel of its own, JupyterLab would ask for one and wait.
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, tmp_path / "viewer.ipynb")  # type: ignore[no-untyped-call]
@@ -85,6 +90,7 @@ def ask(page: Page, code: str) -> str:
     return str(page.evaluate(ASK, code)).strip()
 
 
+@pytest.mark.parametrize("lab", [CELL], indirect=True, ids=["explorer"])
 def test_clicks_and_keys_reach_python_and_python_redraws(lab: str, chromium: Browser) -> None:
     page = chromium.new_page()
     page.goto(lab)
@@ -119,4 +125,28 @@ def test_clicks_and_keys_reach_python_and_python_redraws(lab: str, chromium: Bro
     box.press("Enter")
     page.wait_for_timeout(500)
     assert viewer.locator("[data-key^=word]").all_inner_texts() == ["one", "two"]
+    page.close()
+
+
+@pytest.mark.parametrize("lab", [PANEL], indirect=True, ids=["panel"])
+def test_times_are_measured_slice_by_slice_and_stop_is_heard(lab: str, chromium: Browser) -> None:
+    page = chromium.new_page()
+    page.goto(lab)
+    page.wait_for_function(
+        "window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=120_000
+    )
+    page.evaluate(READY)
+    line = page.locator(".viewer .says").first
+    page.get_by_role("button", name="Run", exact=True).click(timeout=60_000)
+    page.get_by_text("Done, after 25 of 25 rounds.").wait_for(timeout=120_000)
+    assert page.locator("[data-follows-theme] tbody tr").first.locator("th").inner_text() == "fused"
+
+    ask(page, "from cleanformer_lite.viewers import timing_panel; timing_panel.SLICE = 0")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text(re.compile(r"^[1-9]\d* of 25 rounds\.$")).wait_for(timeout=60_000)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_text("Stopped, after").wait_for(timeout=60_000)
+    rounds = int(ask(page, "print(panel.found.rounds)"))
+    assert 1 <= rounds < 25
+    assert line.inner_text() == f"Stopped, after {rounds} of 25 rounds."
     page.close()

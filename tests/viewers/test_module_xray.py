@@ -13,7 +13,7 @@ from cleanformer_lite import (
     SingleHeadAttention,
 )
 from cleanformer_lite.viewers.layer_facts import FACTS, xray
-from cleanformer_lite.viewers.module_xray import MEANING, ModuleXray, show_xray
+from cleanformer_lite.viewers.module_xray import ModuleXray, show_xray
 
 Open = Callable[..., Page]
 E, H = 15, 3
@@ -113,33 +113,116 @@ def viewer() -> ModuleXray:
 
 def by_mouse(page: Page) -> None:
     page.get_by_role("button", name="plain list").click()
-    page.get_by_role("button", name="saved by").click()
+    for act in ("train one step", "save", "load into a new one"):
+        page.get_by_role("button", name=act).click()
+
+
+def by_touch(page: Page) -> None:
+    page.get_by_role("button", name="plain list").tap()
+    for act in ("train one step", "save", "load into a new one"):
+        page.get_by_role("button", name=act).tap()
 
 
 def by_keyboard(page: Page) -> None:
-    for key in ("Tab", "ArrowRight", "Enter", "Tab", *["ArrowRight"] * 4, "Enter"):
+    for key in ("Tab", "ArrowRight", "Enter", "Tab", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    for key in ("ArrowRight", "ArrowRight", "Enter", "ArrowRight", "Enter"):
         page.keyboard.press(key)
 
 
-@pytest.mark.parametrize("act", [by_mouse, by_keyboard])
-def test_lamps_show_what_torch_saves(open_page: Open, open_live: Open, act: Any) -> None:
-    saved = modules()["plain list"].state_dict()
-    numbers = sum(value.numel() for value in saved.values())
+def restored_by_torch() -> set[str]:
+    """The layers of a plain list that another of its kind has after it loaded the file."""
+    torch.manual_seed(0)
+    old, new = HeadsInPlainList(E, H), HeadsInPlainList(E, H)
+    new.load_state_dict(old.state_dict())
+    layers = {f"heads.{i}.{name}": [getattr(one.heads[i], name) for one in (old, new)]
+              for i in range(H) for name in ("q_proj", "k_proj", "v_proj")}  # fmt: skip
+    layers["out_proj"] = [old.out_proj, new.out_proj]
+    return {name for name, (a, b) in layers.items() if torch.equal(a.weight, b.weight)}
+
+
+@pytest.mark.parametrize("act", [by_mouse, by_touch, by_keyboard])
+def test_what_is_not_saved_comes_back_as_other_numbers(
+    open_page: Open, open_live: Open, act: Any
+) -> None:
     texts = []
     for opened in (open_page, open_live):
-        page = opened(viewer())
+        page = opened(viewer(), has_touch=act is by_touch)
         act(page)
-        lit = page.locator("li.lit .name").all_inner_texts()
-        assert lit == sorted({key.rsplit(".", 1)[0] for key in saved})
-        assert page.locator("li.dark").count() == LAYERS - len(lit)
+        assert set(page.locator("tr.lit .name").all_inner_texts()) == restored_by_torch()
+        numbers = "all => all.map(e => e.dataset.numbers)"
+        lit = page.locator("tr.lit .numbers").evaluate_all(numbers)
+        assert lit == ["a'", "a'"]  # trained one step, and as in the file
+        dark = page.locator("tr.dark .numbers").evaluate_all(numbers)
+        assert len(dark) == LAYERS - 1
+        assert not any(name.startswith("a") for name in dark)
         texts.append(page.locator(".says").inner_text())
     assert texts[0] == texts[1]
-    assert f"saved by state_dict()? 1 of 10 layers, {numbers} of 960 numbers." in texts[0]
-    assert texts[0].endswith("Two calls agree.")
+    saved = sum(value.numel() for value in modules()["plain list"].state_dict().values())
+    assert f"1 of 10 layers restored, {saved} of 960 numbers." in texts[0]
 
 
-def test_every_fact_has_its_meaning() -> None:
-    assert list(MEANING) == list(FACTS)
+# The button, the fact that says who passes, and what is then to be read.
+ACTED = {
+    "find": ("parameters()", "registered", "found"),
+    "step": ("train one step", "changes", "changed"),
+    "move": ('.to("cuda")', "moves", "moved"),
+    "save": ("save", "in_state_dict", "saved"),
+    "call": ("call it twice", "stays", "still there"),
+}
+
+
+@pytest.mark.parametrize("act", ACTED)
+@pytest.mark.parametrize("name", BY_HAND)
+def test_every_act_takes_along_what_was_counted_by_hand(
+    open_page: Open, name: str, act: str
+) -> None:
+    label, fact, words = ACTED[act]
+    page = open_page(viewer())
+    page.get_by_role("button", name=name).click()
+    page.get_by_role("button", name=label).click()
+    layers = len(xray(modules()[name], X).layers)
+    said = page.locator(".says").inner_text()
+    assert f"{name}, {label}: {BY_HAND[name][fact]} of {layers} layers {words}" in said
+    assert page.locator("tr.lit").count() == BY_HAND[name][fact]
+    assert page.locator("tr.dark").count() == layers - BY_HAND[name][fact]
+    if act == "step":
+        arrives = page.get_by_text("gradient arrives, unchanged").count()
+        assert arrives == BY_HAND[name]["gets_gradient"] - BY_HAND[name]["changes"]
+    if act == "move":
+        assert page.locator("td:nth-child(3) .numbers").count() == BY_HAND[name]["moves"]
+    if act == "call":
+        assert ("The two calls disagree." in said) == (name == "built in forward")
+    if act == "find":
+        assert ("what looks like many is one" in said) == (name == "shared layer")
+
+
+def test_two_devices_in_one_module_are_refused(open_page: Open) -> None:
+    for name in ("plain list", "ModuleList"):
+        page = open_page(viewer())
+        page.get_by_role("button", name=name).click()
+        page.get_by_role("button", name='.to("cuda")').click()
+        page.get_by_role("button", name="call it twice").click()
+        refused = (
+            "Expected all tensors to be on the same device" in page.locator(".says").inner_text()
+        )
+        assert refused == (name == "plain list")
+
+
+def test_the_buttons_do_not_give_the_answers_away(open_page: Open) -> None:
+    page = open_page(viewer())
+    assert not any("/" in text or any(map(str.isdigit, text))
+                   for text in page.locator("button").all_inner_texts())  # fmt: skip
+    assert page.locator(".outcome").first.inner_text() == ""
+
+
+def test_starting_again_and_another_module_forget_what_was_done(open_page: Open) -> None:
+    page = open_page(viewer())
+    for leave in ("Start again", "ModuleList"):
+        page.get_by_role("button", name="save").click()
+        assert page.locator("td:nth-child(4) .numbers").count() == 1
+        page.get_by_role("button", name=leave).click()
+        assert page.locator("td:nth-child(4) .numbers").count() == 0
 
 
 def test_bad_input_says_what_was_wanted() -> None:
@@ -153,6 +236,8 @@ def test_bad_input_says_what_was_wanted() -> None:
         show_xray({"deep": nn.Sequential(*(nn.Linear(E, E) for _ in range(65)))}, X)
     with pytest.raises(ValueError, match="wanted a scan from 0 to 3, got 4"):
         viewer().scan = 4
+    with pytest.raises(ValueError, match=r"wanted acts of .*, got \['fly'\]"):
+        viewer().acts = ["fly"]
 
 
 def test_the_twin_counts_every_fact() -> None:

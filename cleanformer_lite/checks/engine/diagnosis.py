@@ -17,8 +17,10 @@ def diagnose(
     evidence: Evidence, failed: tuple[str, ...], mistakes: Mapping[str, Mistake]
 ) -> tuple[str, ...]:
     """Return the mistakes that an answer cannot be told from: one if certain, none if unknown."""
-    named = by_symptoms(evidence, failed, mistakes)
-    return named or by_values(evidence, mistakes)
+    first = {name: known for name, known in mistakes.items() if not known.tells_last}
+    last = {name: known for name, known in mistakes.items() if known.tells_last}
+    named = by_symptoms(evidence, failed, first)
+    return named or by_values(evidence, mistakes) or by_symptoms(evidence, failed, last)
 
 
 def by_symptoms(

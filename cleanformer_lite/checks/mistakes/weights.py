@@ -97,6 +97,7 @@ class NoOutputProjection(Attention):
     ),
     tells=lambda evidence, failed: "projections_are_linear" in failed,
     explains=OF_NONLINEAR,
+    tells_last=True,
 )
 class NonlinearProjection(Attention):
     """Cuts off below zero."""

@@ -1,0 +1,75 @@
+"""Copy an attention and the call in which it was met, so that nothing of the model is touched."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cleanformer_lite.checks.examine.discover import (
+    Site,
+    forward_parameters,
+    tensors_in,
+)
+from cleanformer_lite.checks.examine.errors import NotAskedError, short
+
+CACHES = ("past", "cache")
+
+
+def by_name(site: Site) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Name all arguments but the first, as far as forward's signature says how."""
+    parameters = forward_parameters(site.module)
+    plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if len(plain) < len(site.args):
+        return site.args, dict(site.kwargs)
+    rest = dict(zip(plain[1:], site.args[1:], strict=False))
+    return site.args[:1], {**rest, **site.kwargs}
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """Copy a module; results that it keeps from an earlier call are copied without their graph."""
+    kept: dict[int, Any] = {}
+    for part in module.modules():
+        for value in tensors_in(vars(part)):
+            if not value.is_leaf:
+                kept[id(value)] = value.detach().clone()
+    try:
+        copied = copy.deepcopy(module, kept)
+    except Exception as error:
+        raise NotAskedError(f"it cannot be copied: {short(error)}") from error
+    for part in copied.modules():
+        part._forward_hooks.clear()
+        part._forward_pre_hooks.clear()
+        if hasattr(part, "gradient_checkpointing"):
+            vars(part)["gradient_checkpointing"] = False
+    return copied
+
+
+@torch.no_grad()
+def fill(module: nn.Module, seed: int) -> None:
+    """Give a copy weights without zeros and ones, so that nothing stays hidden behind them."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        if not parameter.is_floating_point():
+            continue
+        drawn = torch.randn(parameter.shape, generator=generator)
+        if parameter.dim() >= 2:
+            spread = 1.3 / math.sqrt(max(parameter.shape[-1], 1))
+            parameter.copy_(drawn * spread)
+        elif parameter.numel() and not bool(parameter.any()):
+            parameter.copy_(0.2 * drawn if parameter.dim() else torch.tensor(0.5))
+        parameter.requires_grad_(True)
+
+
+def without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Switch a cache off: a call must not depend on the one before."""
+    kept = dict(kwargs)
+    for name, value in kwargs.items():
+        if name == "use_cache":
+            kept[name] = False
+        elif any(word in name for word in CACHES) and not isinstance(value, (Tensor, bool)):
+            kept[name] = None
+    return kept

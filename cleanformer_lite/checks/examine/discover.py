@@ -1,0 +1,156 @@
+"""Find every attention inside a model: run it once, and ask each module that may be one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# They mix tokens, and attend to nothing.
+OTHER_MIXERS = (nn.RNNBase, nn.RNNCellBase, nn.modules.conv._ConvNd, nn.Embedding)
+
+
+@dataclass
+class Site:
+    """One module of a model and the first call that it got, as it came."""
+
+    name: str
+    module: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    output: Any
+    calls: int = 1
+    shared: set[int] = field(default_factory=set)
+
+
+def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples, lists, dicts and records."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth and isinstance(value, (tuple, list)):
+        for part in value:
+            yield from tensors_in(part, depth - 1)
+    elif depth and isinstance(value, dict):
+        for part in value.values():
+            yield from tensors_in(part, depth - 1)
+
+
+def main_output(output: object) -> Tensor | None:
+    """Return the first tensor of numbers in a result."""
+    return next((part for part in tensors_in(output) if part.is_floating_point()), None)
+
+
+@contextmanager
+def kept_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Give a model back as it came: mode, gradients, buffers, parameters, and random numbers."""
+    modes = {module: module.training for module in model.modules()}
+    gradients = {p: p.grad for p in model.parameters()}
+    values = {t: t.detach().clone() for t in (*model.buffers(), *model.parameters())}
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            for module, mode in modes.items():
+                module.training = mode
+            for parameter, gradient in gradients.items():
+                parameter.grad = gradient
+            with torch.no_grad():
+                for tensor, value in values.items():
+                    if not torch.equal(tensor.nan_to_num(), value.nan_to_num()):
+                        tensor.copy_(value)
+
+
+def record_calls(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Site]:
+    """Run a model once in evaluation mode, and write down the first call of every module in it."""
+    sites: dict[str, Site] = {}
+
+    def hook_for(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, given: Any, named: dict[str, Any], result: Any) -> None:
+            if name in sites:
+                sites[name].calls += 1
+            else:
+                sites[name] = Site(name, module, tuple(given), dict(named), result)
+
+        return hook
+
+    with ExitStack() as hooks:
+        for name, module in model.named_modules():
+            handle = module.register_forward_hook(hook_for(name), with_kwargs=True)
+            hooks.callback(handle.remove)
+        model.eval()
+        try:
+            model(*args, **kwargs)
+        except (RuntimeError, NotImplementedError):
+            if not torch.is_grad_enabled():
+                raise
+            sites.clear()
+            with torch.no_grad():  # some kernels have no gradient on this device
+                model(*args, **kwargs)
+    return sites
+
+
+def candidates(sites: dict[str, Site]) -> list[Site]:
+    """Keep what may be an attention: E numbers a token in, E out, and weights of its own."""
+    return [site for site in sites.values() if _may_attend(site)]
+
+
+def _may_attend(site: Site) -> bool:
+    if isinstance(site.module, (*OTHER_MIXERS, nn.ModuleList, nn.LayerNorm)):
+        return False
+    # Layers that are built in every call leave no parameters, and attend all the same.
+    matrices = any(p.dim() >= 2 and p.is_floating_point() for p in site.module.parameters())
+    if not matrices and not _reads_like_attention(site.module):
+        return False
+    output = main_output(site.output)
+    if output is None or output.dim() != 3:
+        return False
+    shape = output.shape
+    given = [t for t in tensors_in((site.args, site.kwargs)) if t.is_floating_point()]
+    return any(
+        t.dim() == 3 and t.shape[-1] == shape[-1] and t.shape[:2] == shape[:2] for t in given
+    )
+
+
+def _reads_like_attention(module: nn.Module) -> bool:
+    """Say whether a module calls itself one."""
+    return "att" in type(module).__name__.lower()
+
+
+def innermost(found: list[str]) -> list[str]:
+    """Keep the names that have no other one below them."""
+    below = [(f"{name}." if name else "", name) for name in found]
+    return [
+        name
+        for prefix, name in below
+        if not any(other != name and other.startswith(prefix) for other in found)
+    ]
+
+
+def forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
+    """List forward's parameters, those of base classes too where it passes anything on.
+
+    Where it takes anything and its bases say no more, those of `call` are listed, as in Keras.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    kinds = [kind for kind in type(module).__mro__ if kind is not nn.Module]
+    methods = [vars(kind)["forward"] for kind in kinds if "forward" in vars(kind)]
+    for method in (*methods, getattr(type(module), "call", None)):
+        try:
+            parameters = list(inspect.signature(method).parameters.values())[1:]
+        except (TypeError, ValueError):
+            continue
+        for parameter in parameters:
+            found.setdefault(parameter.name, parameter)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(found.values())

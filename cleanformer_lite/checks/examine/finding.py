@@ -1,0 +1,151 @@
+"""What an examination says: findings, what holds, notes, and what was not asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+class AttentionBugError(AssertionError):
+    """Raised by `raise_for_bugs` and `assert_attention`; its text is the report."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One bug: what was observed, the mistake that does it if that is certain, and a case.
+
+    `mistake` is a name from `MISTAKES`, empty where no name can be proved.
+    """
+
+    what: str
+    mistake: str = ""
+    cause: str = ""
+    thread: str = ""
+    fix: str = ""
+    tried: str = ""
+    yours: str = ""
+    target: str = ""
+
+    def lines(self) -> list[str]:
+        """Write it down, at most four lines."""
+        name = f" [{self.mistake}]" if self.mistake else ""
+        first = f"BUG{name} {self.what}"
+        found = [first + (f": {self.cause}." if self.cause else ".")]
+        if self.tried:
+            found.append(f"  tried {self.tried}; yours: {self.yours}; expected: {self.target}")
+        if self.fix:
+            found.append(
+                f"  fix: {self.fix}" + (f" (seen in {self.thread})" if self.thread else "")
+            )
+        return found
+
+
+@dataclass
+class ModuleReport:
+    """What was found about one attention.
+
+    `reads` says which output (row) moves with which token (column) in the call as it was met.
+    """
+
+    where: str
+    what: str
+    findings: list[Finding] = field(default_factory=list)
+    holds: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    reads: list[list[bool]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Write it down: eight lines where one bug was found."""
+        found = [f"{self.where or '(the module)'}: {self.what}"]
+        for finding in self.findings:
+            found += finding.lines()
+        if not self.findings:
+            found.append("no bug found")
+        for title, texts in (("holds", self.holds), ("note", self.notes)):
+            if texts:
+                found.append(f"  {title}: {'; '.join(texts)}")
+        if self.unknown:
+            found.append(f"  not asked: {'; '.join(self.unknown)}")
+        return found
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """Return all but the name, so that equal layers can be shown once."""
+        bugs = tuple((f.mistake, f.what) for f in self.findings)
+        return (self.what, bugs, tuple(self.holds), tuple(self.unknown))
+
+
+@dataclass
+class ExamineReport:
+    """The result of `examine`: one report for each attention that was found."""
+
+    modules: list[ModuleReport] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [finding for module in self.modules for finding in module.findings]
+
+    @property
+    def holds(self) -> list[str]:
+        return list(dict.fromkeys(text for module in self.modules for text in module.holds))
+
+    @property
+    def notes(self) -> list[str]:
+        return list(dict.fromkeys(text for module in self.modules for text in module.notes))
+
+    @property
+    def unknown(self) -> list[str]:
+        return list(dict.fromkeys(text for module in self.modules for text in module.unknown))
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was examined and no bug was found."""
+        return bool(self.modules) and not self.findings
+
+    def raise_for_bugs(self, allow: set[str] | None = None) -> None:
+        """Raise if there is a bug, unless its mistake is one of `allow`.
+
+        Raises: AttentionBugError, whose text is the report; ValueError if nothing was examined.
+        """
+        if not self.modules:
+            raise ValueError(f"no attention was examined: {'; '.join(self.remarks)}")
+        if [f for f in self.findings if f.mistake not in (allow or set()) or not f.mistake]:
+            raise AttentionBugError(str(self))
+
+    def groups(self) -> Iterator[tuple[ModuleReport, list[str]]]:
+        """Yield each different report with the names of the modules that share it."""
+        seen: dict[tuple[object, ...], tuple[ModuleReport, list[str]]] = {}
+        for module in self.modules:
+            seen.setdefault(module.content, (module, []))[1].append(module.where)
+        yield from seen.values()
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for module, names in self.groups():
+            first, *rest = module.lines()
+            also = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
+            lines += [first + also, *rest]
+        return "\n".join([*lines, *self.remarks]) or "nothing was examined"
+
+    __repr__ = __str__
+
+    def as_json(self) -> str:
+        """Write everything as JSON."""
+        content: dict[str, Any] = {
+            "passed": self.passed,
+            "modules": [asdict(module) for module in self.modules],
+            "remarks": self.remarks,
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False)
+
+    def _repr_html_(self) -> str:
+        from cleanformer_lite.checks.examine.page import as_html
+
+        return as_html(self)
+
+
+__all__ = ["AttentionBugError", "ExamineReport", "Finding", "ModuleReport"]

@@ -1,0 +1,141 @@
+"""Say what a mask does that hides no key: nothing, too little, or something else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.examine.bench import (
+    Bench,
+    differ,
+)
+from cleanformer_lite.checks.examine.core import cores
+from cleanformer_lite.checks.examine.known import named
+from cleanformer_lite.checks.examine.mask_forms import (
+    Form,
+    Tried,
+    everything,
+)
+from cleanformer_lite.checks.examine.questions import Examination
+from cleanformer_lite.checks.examine.trace import watch
+
+
+def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> None:
+    """Say what a mask does that hides no key in any form."""
+    bench = exam.bench
+    if not any(t.changes for t in tried):
+        if _is_free(bench, tried[0]) is False:
+            exam.report.unknown.append(
+                f"{label} (what stands in it is not read, that it is given is)"
+            )
+            return
+        exam.bug(
+            named(
+                "mask_ignored",
+                f"{label} changes nothing",
+                tried=f"{label} hides token {hidden}",
+                yours="the output of no mask",
+                target="an output without that token",
+            )
+        )
+        return
+    tried = [t for t in tried if t.changes and _is_free(bench, t)] or tried
+    least = min(tried, key=lambda t: t.left if t.changes else float("inf"))
+    if _hides_rows(bench, least.form, exam.heads, hidden):
+        exam.bug(
+            named(
+                "mask_on_queries",
+                f"{label} changes what a hidden token reads, not who reads it",
+                tried=f"token {hidden} hidden ({least.form})",
+                yours="only its own row changes",
+                target="every other row",
+            )
+        )
+        return
+    if least.left == float("inf"):
+        exam.report.unknown.append(f"{label} (no form of it hid one token alone)")
+        return
+    if (
+        isinstance(bench.kwargs.get(label), Tensor)
+        or exam.expect.mask
+        or (least.changes and _is_free(bench, least))
+    ):
+        share = least.left / max(least.before, 1e-9)
+        case = {
+            "tried": f"token {hidden} hidden and changed ({least.form})",
+            "yours": f"others move by {share:.0%} of what they move without the mask",
+            "target": "by nothing",
+        }
+        what = f"a token that {label} hides is still read"
+        exam.bug(named(_name_the_leak(exam, least.form, hidden), what, **case))
+    else:
+        exam.report.unknown.append(f"{label} (no form of it hid a token)")
+
+
+@torch.no_grad()
+def means_what_it_says(bench: Bench, tried: Tried) -> bool:
+    """Say whether a mask that allows everything is as good as none, however it is written."""
+    form = tried.form
+    if isinstance(bench.kwargs.get(form.name), Tensor) or _is_free(bench, tried):
+        return True
+    if form.says != "add":
+        return False
+    zeros = form.make(everything(bench))
+    ours, theirs = (bench.call(**{form.name: mask}).output for mask in (zeros, zeros + 1.0))
+    return not differ(ours, theirs, theirs)  # a softmax does not see a shift
+
+
+@torch.no_grad()
+def _is_free(bench: Bench, tried: Tried) -> bool | None:
+    """Say whether the mask that allows everything does what no mask does; None if it needs one."""
+    form = tried.form
+    free = {form.name: form.make(everything(bench))}
+    without = {form.name: None}
+    try:
+        ours, theirs = bench.call(**free).output, bench.call(**without).output
+    except Exception:
+        return None
+    return not differ(ours, theirs, theirs)
+
+
+def _name_the_leak(exam: Examination, form: Form, hidden: int) -> str:
+    """Name what is done with a mask, from the scores that go into the softmax."""
+    bench = exam.bench
+    allowed = everything(bench)
+    seen = []
+    for hide in (False, True):
+        allowed[:, :, hidden] = not hide
+        named_mask = {form.name: form.make(allowed, exam.heads)}
+        _, watched = watch(lambda used=named_mask: bench.call(bench.source, **used))  # type: ignore[misc]
+        found = cores(watched.events, bench.length, bench.keys)
+        if not found or found[0].scores is None:
+            return "masked_keys_leak"
+        seen.append(found[0].scores.detach()[..., hidden])
+    before, after = seen
+    if before.shape != after.shape:
+        return "masked_keys_leak"
+    step = after - before
+    if torch.allclose(before, after, atol=1e-6):
+        return "mask_after_softmax"
+    if not bool(after.any()):
+        return "mask_multiplied"
+    if bool((step - step.mean()).abs().max() < 1e-4):
+        return "mask_added" if abs(float(step.mean())) <= 1 else "fill_too_weak"
+    return (
+        "fill_too_weak" if bool((after - after.mean()).abs().max() < 1e-4) else "masked_keys_leak"
+    )
+
+
+@torch.no_grad()
+def _hides_rows(bench: Bench, form: Form, heads: int, hidden: int) -> bool:
+    """Say whether hiding a token changes its own row and no other."""
+    if bench.is_cross:
+        return False
+    allowed = everything(bench)
+    plain = bench.tokens(bench.call(**{form.name: form.make(allowed, heads)}).output)
+    allowed[:, :, hidden] = False
+    used = bench.tokens(bench.call(**{form.name: form.make(allowed, heads)}).output)
+    rows = [row for row in range(plain.shape[1]) if row != hidden]
+    return not differ(used[:, rows], plain[:, rows], plain) and differ(
+        used[:, hidden], plain[:, hidden], plain
+    )

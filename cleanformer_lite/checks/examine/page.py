@@ -1,0 +1,37 @@
+"""Draw a report: a card for notebooks, and one file to send."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, Template
+
+if TYPE_CHECKING:
+    from cleanformer_lite.checks.examine.finding import ExamineReport
+
+FRAME = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Attention examined</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>:root{{color-scheme:light dark}}body{{font-family:sans-serif;margin:1.5em}}</style>
+</head><body><h1>Attention examined</h1>
+{card}
+</body></html>
+"""
+
+
+@cache
+def _template() -> Template:
+    folder = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=folder, autoescape=True, trim_blocks=True).get_template("report.html")
+
+
+def as_html(report: ExamineReport) -> str:
+    """Write a report as a piece of HTML; every word of a module is escaped."""
+    return _template().render(groups=list(report.groups()), remarks=report.remarks)
+
+
+def as_file(report: ExamineReport) -> str:
+    """Write a report as a whole page that needs nothing else."""
+    return FRAME.format(card=as_html(report))

@@ -1,0 +1,294 @@
+"""What is asked of every attention: what it keeps, what it reads, what its calls agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cleanformer_lite.checks.examine.bench import Bench, differ, put
+from cleanformer_lite.checks.examine.errors import NotAskedError, short
+from cleanformer_lite.checks.examine.expect import Expect
+from cleanformer_lite.checks.examine.finding import Finding, ModuleReport
+from cleanformer_lite.checks.examine.known import named, worst
+from cleanformer_lite.checks.examine.trace import watch
+
+
+@dataclass
+class Examination:
+    """One attention under examination: its bench, what was meant, and what was found so far."""
+
+    bench: Bench
+    expect: Expect
+    report: ModuleReport
+    owned: set[int]
+    heads: int = 1
+
+    def bug(self, finding: Finding) -> None:
+        """Keep a finding, once for each mistake."""
+        if not any(f.mistake and f.mistake == finding.mistake for f in self.report.findings):
+            self.report.findings.append(finding)
+
+    def rename(self, mistake: str, to: str) -> None:
+        """Give a finding the name of the mistake behind it."""
+        self.report.findings = [
+            named(to, f.what, tried=f.tried, yours=f.yours, target=f.target)
+            if f.mistake == mistake
+            else f
+            for f in self.report.findings
+        ]
+
+    def found(self, mistakes: tuple[str, ...]) -> bool:
+        """Say whether one of these was found."""
+        return any(finding.mistake in mistakes for finding in self.report.findings)
+
+    def ask(self, what: str, question: Callable[[Examination], bool | None]) -> None:
+        """Ask one question; True means that it holds, None that it has said its own."""
+        try:
+            if question(self):
+                self.report.holds.append(what)
+        except NotAskedError as reason:
+            self.report.unknown.append(f"{what} ({reason})")
+        except Exception as error:
+            self.report.unknown.append(f"{what} ({short(error, 90)})")
+
+
+def leaves(output: Tensor) -> Iterator[Tensor]:
+    """Yield every tensor with gradients that an output was computed from."""
+    waiting, seen = [output.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)
+        if isinstance(variable, Tensor):
+            yield variable
+        waiting += [following for following, _ in node.next_functions]
+
+
+def keeps_its_weights(exam: Examination) -> bool | None:
+    """Every weight in use is a parameter, the same one in the next call."""
+    bench = exam.bench
+    first, second = bench.call().output, bench.call().output
+    if not first.requires_grad and any(True for _ in bench.module.parameters()):
+        exam.bug(
+            named(
+                "gradient_lost",
+                "its output has no gradient",
+                tried="output.requires_grad",
+                yours="False",
+                target="True",
+            )
+        )
+        return None
+    given = {id(leaf) for leaf in leaves(first)}
+    known = {id(p) for p in bench.module.parameters()} | exam.owned
+    fresh = [leaf for leaf in leaves(second) if id(leaf) not in given]
+    hidden = [leaf for leaf in leaves(first) if id(leaf) not in known]
+    if fresh:
+        exam.bug(
+            named(
+                "built_in_forward",
+                f"{len(fresh)} weights are made anew in every call",
+                tried="two calls in eval()",
+                yours=f"{len(fresh)} new weights",
+                target="the same weights",
+            )
+        )
+        return None
+    if hidden:
+        exam.bug(
+            named(
+                "plain_list",
+                f"{len(hidden)} weights in use are not registered",
+                tried="parameters()",
+                yours=f"{len(hidden)} missing",
+                target="every weight in use",
+            )
+        )
+        return None
+    return True
+
+
+def agrees_with_itself(exam: Examination) -> bool | None:
+    """Two calls in evaluation mode give the same."""
+    bench = exam.bench
+    if any(f.mistake == "built_in_forward" for f in exam.report.findings):
+        return None
+    state = torch.get_rng_state()
+    first, seen = watch(lambda: bench.call().output)
+    second = bench.call().output
+    if not differ(first, second, first):
+        return True
+    if exam.found(("plain_list",)):
+        exam.report.notes.append("eval() does not reach layers that are not registered")
+        return None
+    torch.set_rng_state(state)
+    again = bench.call().output
+    where, yours, target = worst(second, first)
+    what, name = "random in eval()", "dropout_in_eval" if seen.dropped else "random_in_eval"
+    if differ(first, again, first):
+        what, name = "a call changes the next one: the module remembers something", "remembers"
+    case = {"tried": f"the same input twice in eval(), output{where}"}
+    exam.bug(named(name, what, **case, yours=yours, target=target))
+    return None
+
+
+def _dropouts(module: nn.Module) -> list[str]:
+    """List where a module keeps a rate of dropout."""
+    found = [
+        n for n, part in module.named_modules() if isinstance(part, nn.modules.dropout._DropoutNd)
+    ]
+    for part_name, part in module.named_modules():
+        for name, value in vars(part).items():
+            if "drop" in name.lower() and isinstance(value, float):
+                found.append(f"{part_name}.{name}".strip("."))
+    return found
+
+
+def drops_in_training(exam: Examination) -> bool | None:
+    """Dropout that a module was built with does something in training mode."""
+    bench = exam.bench
+    rates = _rates(bench.module)
+    if not rates:
+        raise NotAskedError("it keeps no rate of dropout")
+    was_built_with_it = any(value > 0 for _, _, value in rates)
+    train: dict[str, Any] = {"training": True} if "training" in bench.names else {}
+    try:
+        for part, name, _ in rates:
+            setattr(part, name, 0.5)
+        bench.module.train()
+        with torch.no_grad():
+            first, second = bench.call(**train).output, bench.call(**train).output
+    finally:
+        bench.module.eval()
+        for part, name, value in rates:
+            setattr(part, name, value)
+    if differ(first, second, first):
+        return True
+    if not was_built_with_it:
+        raise NotAskedError("it was built without")
+    exam.bug(
+        named(
+            "dropout_ignored",
+            f"dropout does nothing: {', '.join(_dropouts(bench.module)[:3])}",
+            tried="p = 0.5, train(), the same input twice",
+            yours="equal outputs",
+            target="outputs that differ",
+        )
+    )
+    return None
+
+
+def _rates(module: nn.Module) -> list[tuple[object, str, float]]:
+    """List every rate of dropout that a module keeps: where, under which name, how much."""
+    found: list[tuple[object, str, float]] = []
+    for part in module.modules():
+        if isinstance(part, nn.modules.dropout._DropoutNd):
+            found.append((part, "p", part.p))
+            continue
+        for name, value in vars(part).items():
+            if "drop" in name.lower() and isinstance(value, float):
+                found.append((part, name, value))
+    return found
+
+
+def leaves_its_input(exam: Examination) -> bool | None:
+    """The caller's tensors are left as they are."""
+    bench = exam.bench
+    kept = [t.clone() for t in _given(bench)]
+    x = bench.source.clone()
+    args, kwargs = list(bench.args), dict(bench.kwargs)
+    put(args, kwargs, bench.context or bench.inputs, x)
+    if bench.context:
+        put(args, kwargs, bench.inputs, bench.x)
+    bench.module(*args, **kwargs)
+    changed = not torch.equal(x, bench.source)
+    others = any(
+        not torch.equal(a.nan_to_num(), b.nan_to_num())
+        for a, b in zip(kept, _given(bench), strict=True)
+    )
+    if not changed and not others:
+        return True
+    where, yours, target = worst(x, bench.source)
+    exam.bug(
+        named(
+            "input_changed_in_place",
+            "an argument is changed by the call",
+            tried=f"x{where} after the call",
+            yours=yours,
+            target=target,
+        )
+    )
+    return None
+
+
+def _given(bench: Bench) -> list[Tensor]:
+    return [value for value in (*bench.args, *bench.kwargs.values()) if isinstance(value, Tensor)]
+
+
+def keeps_samples_apart(exam: Examination) -> bool | None:
+    """A sample does not move with another one of its batch."""
+    bench = exam.bench
+    if bench.batch < 2:
+        raise NotAskedError("the example has one sample")
+    with torch.no_grad():
+        before = bench.tokens(bench.call().output)
+        after = bench.tokens(bench.call(bench.changed(slice(None), sample=bench.batch - 1)).output)
+    if not differ(before[0], after[0], before):
+        return True
+    where, yours, target = worst(after[0], before[0])
+    exam.bug(
+        named(
+            "samples_mixed",
+            "samples of a batch read each other",
+            tried=f"sample {bench.batch - 1} changed, output[0]{where}",
+            yours=yours,
+            target=target,
+        )
+    )
+    return None
+
+
+def trains_every_matrix(exam: Examination) -> bool | None:
+    """Every weight matrix gets a gradient."""
+    bench = exam.bench
+    output = bench.call().output
+    factors = torch.linspace(0.7, 1.9, output.numel(), dtype=output.dtype).view(output.shape)
+    owned = [
+        (name, p) for name, p in bench.module.named_parameters() if p.dim() >= 2 and p.requires_grad
+    ]
+    if not owned:
+        return None
+    grads = torch.autograd.grad((output * factors).sum(), [p for _, p in owned], allow_unused=True)
+    idle = [n for (n, _), g in zip(owned, grads, strict=True) if g is None or not bool(g.any())]
+    if not idle:
+        return True
+    lost = [name for name in idle if _moves_output(bench, dict(owned)[name], output)]
+    if lost:
+        exam.bug(
+            named(
+                "gradient_lost",
+                f"no gradient reaches {', '.join(lost[:4])}, though the output depends on it",
+                tried=f"a change of {lost[0]}, and its gradient",
+                yours="the output moves, the gradient is zero",
+                target="a gradient",
+            )
+        )
+        return None
+    exam.report.notes.append(f"{', '.join(idle[:4])} is not used in this call")
+    return None
+
+
+@torch.no_grad()
+def _moves_output(bench: Bench, weight: Tensor, before: Tensor) -> bool:
+    """Say whether the output moves with a weight."""
+    kept = weight.clone()
+    weight.mul_(1.5).add_(0.1)
+    after = bench.call().output
+    weight.copy_(kept)
+    return differ(after, before, before)

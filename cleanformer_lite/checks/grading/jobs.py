@@ -1,0 +1,251 @@
+"""What happens inside the process of one job: confine it, do the job, send back what came of it.
+
+There are three kinds. `read` takes a file apart; it runs none of it, but a parser can be made to
+crash. `answer` runs what an exercise needs and observes it. `judge` compares observations with what
+they should be; it runs nothing, but observations can be made to take long.
+"""
+
+import json
+import linecache
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cleanformer_lite.checks import EXERCISES, Observations, observe
+from cleanformer_lite.checks.grading.confine import confine
+from cleanformer_lite.checks.grading.limits import Limits, apply_limits
+from cleanformer_lite.checks.grading.result import judge_attempt
+from cleanformer_lite.checks.grading.slicing import hides_something, needed
+from cleanformer_lite.checks.grading.statements import (
+    FUTURE,
+    Piece,
+    Statement,
+    Unparsed,
+    compile_piece,
+    file_of,
+    parse,
+)
+from cleanformer_lite.checks.grading.wire import BadFrame, encode
+
+MOST_NOTES = 5
+LONGEST_NOTE = 300
+LOOK_TWICE = ("cleanformer_lite", "sys.modules", "importlib", "__import__", "_getframe", "gc.get_")
+
+
+def run(
+    keeper: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
+) -> None:
+    """Do the job that can be read from one file descriptor, and write what came to the other.
+
+    A job is a line of JSON, and bytes behind it. Never returns: the process ends here.
+    """
+    _close_all_but(job, result)
+    with os.fdopen(job, "rb") as stream:
+        task = json.loads(stream.readline())
+        body = stream.read()
+    os.chdir(workplace)
+    os.environ.update(TMPDIR=str(workplace), HOME=str(workplace))
+    tempfile.tempdir = None
+    apply_limits(limits)
+    confine(workplace, user, keeper, limits.processes)
+    do = {"read": _read, "answer": _answer, "judge": _judge}[task["kind"]]
+    _send(result, do(task, body, limits))
+    os._exit(0)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Silence the standard streams, and close every inherited file descriptor but `kept`."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    begin = 3
+    for descriptor in sorted(kept):
+        os.closerange(begin, descriptor)
+        begin = descriptor + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+
+
+def _send(result: int, frame: bytes) -> None:
+    """Write all bytes to a pipe, which takes some at a time."""
+    view = memoryview(frame)
+    while view:
+        view = view[os.write(result, view) :]
+
+
+# ------------------------------------------------------------------------------------------- read
+
+
+def _read(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
+    """Take a file apart: which statements does each exercise need?"""
+    try:
+        text = body.decode("utf-8-sig")
+        cells = notebook_cells(text) if task["notebook"] else [("", text)]
+    except UnicodeDecodeError as error:
+        return _as_json({"trouble": f"not UTF-8: {error}"})
+    except (ValueError, RecursionError) as error:
+        return _as_json({"trouble": f"not a notebook: {error}"})
+    del body, text
+    statements, broken = parse(cells)
+    names = {exercise.entry_point: name for name, exercise in EXERCISES.items()}
+    wanted = {name: EXERCISES[name].entry_point for name in task["exercises"]}
+    mentioned = {
+        name: entry_point
+        for name, entry_point in wanted.items()
+        if any(entry_point in text for _, text in cells)
+    }
+    whole = [statement.piece for statement in statements]
+    found = {
+        name: _outline(statements, broken, entry_point, names)
+        for name, entry_point in mentioned.items()
+    }
+    notes = [f"{piece.place}: {piece.error}"[:LONGEST_NOTE] for piece in broken]
+    return _as_json({"whole": [_triple(p) for p in whole], "answers": found, "notes": notes})
+
+
+def notebook_cells(text: str) -> list[tuple[str, str]]:
+    """Return the code cells of a notebook, numbered as a reader counts them, code or not.
+
+    Raises: ValueError if the text is not the JSON of a notebook.
+    """
+    notebook = json.loads(text)
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise ValueError("wanted JSON with a list of cells")
+    cells = []
+    for number, cell in enumerate(notebook["cells"], start=1):
+        if not isinstance(cell, dict):
+            raise ValueError(f"wanted cell {number} to be an object, got {type(cell).__name__}")
+        if cell.get("cell_type") == "code":
+            cells.append((f"cell {number}", _source_of(cell, number)))
+    return cells
+
+
+def _source_of(cell: dict[str, object], number: int) -> str:
+    """Return a cell's text, which a notebook holds as one string or as a list of lines."""
+    source = cell.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        return "".join(source)
+    if not isinstance(source, str):
+        raise ValueError(f"wanted text in cell {number}, got {type(source).__name__}")
+    return source
+
+
+def _outline(
+    statements: list[Statement], broken: list[Unparsed], entry_point: str, names: dict[str, str]
+) -> dict[str, Any]:
+    """Say what one exercise needs of a file, and what a teacher may want to look at."""
+    kept = needed(statements, entry_point)
+    text = "\n".join(statement.piece.text for statement in kept)
+    defined = frozenset[str]().union(*(s.writes for s in kept if s.defines)) - {entry_point}
+    return {
+        "code": [_triple(statement.piece) for statement in kept],
+        "broken": [f"{p.place}: {p.error}"[:LONGEST_NOTE] for p in broken if entry_point in p.text],
+        "hides": hides_something(statements, kept, entry_point),
+        "rests_on": sorted(names[name] for name in defined if name in names),
+        "mentions": [word for word in LOOK_TWICE if word in text],
+    }
+
+
+def _triple(piece: Piece) -> tuple[str, int, str]:
+    return piece.cell, piece.line, piece.text
+
+
+def _as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+# ----------------------------------------------------------------------------------------- answer
+
+
+def _answer(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
+    """Run what an exercise needs, then its probes on it; returns the frame to send.
+
+    The outcome is "observed", "missing" (nothing defines the entry point) or "raised".
+    """
+    del body
+    encode_it, nonce = encode, task["nonce"]  # an answer may replace ours
+    message, observations = _observed(task)
+    message["nonce"] = nonce
+    try:
+        return encode_it(message, observations, limits.result)
+    except BadFrame as error:
+        refused = {"nonce": nonce, "outcome": "refused", "error": str(error)}
+        return encode_it(refused, {}, limits.result)
+
+
+def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
+    """Return a message, and what was observed."""
+    exercise = EXERCISES[task["exercise"]]
+    watch = observe  # an answer may replace the one in cleanformer_lite.checks
+    pieces = [Piece(*triple) for triple in task["code"]]
+    module, notes = _execute(pieces)
+    message: dict[str, Any] = {"outcome": "missing", "error": "", "notes": notes[:MOST_NOTES]}
+    if exercise.entry_point not in vars(module):
+        errors = notes or task["broken"]
+        return message | ({"outcome": "raised", "error": errors[0]} if errors else {}), {}
+    try:
+        observations = watch(exercise, vars(module)[exercise.entry_point], task["seed"])
+    except BaseException as error:
+        return message | {"outcome": "raised", "error": _text_of(error)}, {}
+    return message | {"outcome": "observed"}, observations
+
+
+def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
+    """Run statements as a notebook would; returns their module, and notes on those that raised."""
+    module = ModuleType("__main__")  # what guards itself by this name runs, as in a notebook
+    sys.modules["__main__"] = module
+    _show_source(pieces)
+    notes = []
+    flags = 0
+    for piece in pieces:
+        try:
+            code = compile_piece(piece, flags)
+            flags |= code.co_flags & FUTURE
+            exec(code, vars(module))
+        except BaseException as error:
+            notes.append(f"{piece.place}: {_text_of(error)}"[:LONGEST_NOTE])
+    return module, notes
+
+
+def _show_source(pieces: list[Piece]) -> None:
+    """Let `inspect` find the source: what compiles functions from it would fail without."""
+    for cell in {piece.cell for piece in pieces}:
+        lines: list[str] = []
+        for piece in (piece for piece in pieces if piece.cell == cell):
+            lines += ["\n"] * (piece.line - 1 - len(lines))
+            lines[piece.line - 1 :] = (piece.text + "\n").splitlines(keepends=True)
+        name = file_of(cell)
+        linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+
+
+def _text_of(error: BaseException) -> str:
+    """Return an error as Python's last line of a traceback would show it."""
+    try:
+        text = str(error)
+    except BaseException:  # an answer's own exception may fail to print
+        text = "(its text cannot be shown)"
+    return f"{type(error).__name__}: {text}"[:LONGEST_NOTE]
+
+
+# ------------------------------------------------------------------------------------------ judge
+
+
+def _judge(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
+    """Judge what came of several answers; the frames stand in the body, one behind the other."""
+    results = []
+    start = 0
+    for attempt in task["attempts"]:
+        size = attempt["size"]
+        frame = None if size is None else body[start : start + size]
+        start += size or 0
+        result = judge_attempt(
+            EXERCISES[attempt["exercise"]],
+            frame,
+            attempt["ended"],
+            attempt["nonce"],
+            attempt["seed"],
+        )
+        results.append(result.as_dict())
+    return _as_json(results)

@@ -1,0 +1,127 @@
+"""Whose files these are: a learner is a folder, or what a pattern finds in a file's path."""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cleanformer_lite.checks import EXERCISES
+from cleanformer_lite.checks.grading.result import Result
+from cleanformer_lite.checks.grading.submissions import one_line
+
+NAME = "{name}"
+
+
+@dataclass
+class Learner:
+    """One learner: the files handed in, the best result for each exercise, the roster's columns.
+
+    `listed` says whether the roster names this learner; it is True for all where there is none.
+    """
+
+    name: str
+    files: list[str] = field(default_factory=list)
+    results: dict[str, Result] = field(default_factory=dict)
+    roster: dict[str, str] = field(default_factory=dict)
+    listed: bool = True
+
+    @property
+    def points(self) -> float:
+        return round(sum(result.points for result in self.results.values()), 2)
+
+    @property
+    def max_points(self) -> int:
+        return sum(result.max_points for result in self.results.values())
+
+    def points_of(self, chapter: str) -> float:
+        """Return the points of one chapter."""
+        return round(
+            sum(r.points for r in self.results.values() if r.exercise.split(".")[0] == chapter), 2
+        )
+
+
+def name_of(path: str, pattern: str | None = None) -> str:
+    """Say whose a file is, by its path within the course's folder.
+
+    Without a pattern a learner is the first folder of the path, or the file itself where there is
+    none. A pattern such as `{name}_*` is held against the path, or against the file's name where it
+    has no slash; `*` stands for anything. What it does not fit is a learner of its own.
+    """
+    if pattern is None:
+        return path.split("/")[0]
+    against = path if "/" in pattern else path.rsplit("/", 1)[-1]
+    found = _compiled(pattern).fullmatch(against)
+    return found["name"] if found else path
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Turn a pattern into a regular expression; a name holds no slash and is as short as it can be.
+
+    Raises: ValueError if it does not name the learner exactly once.
+    """
+    if pattern.count(NAME) != 1:
+        raise ValueError(f"wanted a pattern with one {NAME}, such as '{NAME}_*', got {pattern!r}")
+    text = re.escape(pattern).replace(re.escape(NAME), "(?P<name>[^/]+?)")
+    return re.compile(text.replace(r"\*", ".*"))
+
+
+def check_pattern(pattern: str | None) -> None:
+    """Raise ValueError if a pattern cannot be used."""
+    if pattern is not None:
+        _compiled(pattern)
+
+
+def read_roster(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file of learners: the first column is the name that files bear.
+
+    Raises: OSError if it cannot be read, ValueError if it has no names, or one twice.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            entries = [
+                {str(k): one_line(v or "").strip() for k, v in entry.items() if k}
+                for entry in csv.DictReader(file)
+            ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"wanted a CSV file in UTF-8, but {path} is none: {error}") from error
+    names = [next(iter(entry.values()), "") for entry in entries]
+    if not names or not all(names):
+        raise ValueError(f"wanted a name in the first column of every line of {path}")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"wanted each learner once in {path}, got twice: {', '.join(twice[:5])}")
+    return entries
+
+
+def gather(
+    results: Iterable[Result], roster: Sequence[dict[str, str]] | None, exercises: Sequence[str]
+) -> list[Learner]:
+    """Bring together what belongs to each learner: the best of several answers counts."""
+    learners: dict[str, Learner] = {}
+    for entry in roster or ():
+        name = next(iter(entry.values()))
+        learners[name] = Learner(name, roster=entry)
+    for result in results:
+        learner = learners.setdefault(
+            result.learner, Learner(result.learner, listed=roster is None)
+        )
+        if result.submission not in learner.files:
+            learner.files.append(result.submission)
+        known = learner.results.get(result.exercise)
+        if known is None or _rank(result) > _rank(known):
+            learner.results[result.exercise] = result
+    for learner in learners.values():
+        for exercise in exercises:
+            if exercise not in learner.results:
+                points = EXERCISES[exercise].points
+                learner.results[exercise] = Result(
+                    exercise, "missing", 0, points, learner=learner.name
+                )
+        learner.results = {name: learner.results[name] for name in exercises}
+    return sorted(learners.values(), key=lambda learner: learner.name)
+
+
+def _rank(result: Result) -> tuple[float, bool]:
+    """Order answers to one exercise: more points first, then any answer before none."""
+    return result.points, result.status != "missing"

@@ -1,0 +1,169 @@
+"""One file, taken apart and graded: what each exercise needs of it, and what comes of that."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cleanformer_lite.checks import EXERCISES
+from cleanformer_lite.checks.grading.result import Result, without_points
+from cleanformer_lite.checks.grading.runner import Runner
+from cleanformer_lite.checks.grading.submissions import Submission, printable
+
+MOST_TIMEOUTS = 3  # of one file
+NOT_RUN = f"not run: {MOST_TIMEOUTS} answers of this file ran out of time"
+ALIKE_FROM = 200  # characters: shorter answers are alike by chance
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One file, taken apart: the code that each exercise needs of it.
+
+    `outlines` has an entry for each exercise whose name occurs in the file, `whole` all its code.
+    """
+
+    learner: str
+    submission: str
+    outlines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    whole: tuple[Any, ...] = ()
+    trouble: tuple[str, str] | None = None
+
+    def only(self, exercises: Sequence[str]) -> "Paper":
+        """Return what some exercises need, to be sent elsewhere."""
+        outlines = {name: self.outlines[name] for name in exercises}
+        hides = any(outline["hides"] for outline in outlines.values())
+        return replace(self, outlines=outlines, whole=self.whole if hides else ())
+
+    def code(self, exercise: str) -> str:
+        """Return the text that an answer's result rests on."""
+        outline = self.outlines[exercise]
+        pieces = [text for _, _, text in outline["code"]]
+        if outline["hides"]:
+            pieces += ["", *(text for _, _, text in self.whole)]
+        return "\n".join([*pieces, *outline["broken"]])
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is left to do for one paper, and how many of its answers ran out of time before."""
+
+    number: int
+    paper: Paper
+    exercises: tuple[str, ...]
+    seed: int | None
+    timeouts: int
+
+
+def grade_file(
+    runner: Runner,
+    submission: Submission,
+    exercises: Sequence[str],
+    seed: int | None = None,
+    tried: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Result]:
+    """Grade one file that is nobody else's business; returns a result for each exercise.
+
+    `tried` is told how many answers are done, and how many there are.
+
+    Raises: SlotLost if the runner was closed meanwhile.
+    """
+    paper = take_apart(runner, (submission.name, submission, exercises))
+    work = Work(0, paper, runnable(paper, exercises), seed, 0)
+    done = {result.exercise: result for result in grade_paper(runner, work, tried)}
+    results = [done.get(name) or not_run(paper, name) for name in exercises]
+    return say_what_it_rests_on(paper, results)
+
+
+def take_apart(runner: Runner, item: tuple[str, Submission, Sequence[str]]) -> Paper:
+    """Find out which code of a file each exercise needs; none of it is run."""
+    learner, submission, exercises = item
+    if submission.trouble is not None:
+        return Paper(learner, submission.name, trouble=submission.trouble)
+    outline = runner.read(submission, exercises)
+    if "trouble" in outline:
+        trouble = ("unreadable", printable(outline["trouble"]))
+        return Paper(learner, submission.name, trouble=trouble)
+    whole = tuple(map(tuple, outline["whole"]))
+    return Paper(learner, submission.name, outline["answers"], whole)
+
+
+def runnable(paper: Paper, exercises: Sequence[str]) -> tuple[str, ...]:
+    """Return the exercises of which anything can be found out by running the file."""
+    outlines = paper.outlines
+    return tuple(
+        e for e in exercises if e in outlines and (outlines[e]["code"] or outlines[e]["hides"])
+    )
+
+
+def not_run(paper: Paper, exercise: str) -> Result:
+    """Say why nothing of a file is run for an exercise."""
+    told = EXERCISES[exercise]
+    if paper.trouble is not None:
+        return without_points(told, *paper.trouble)
+    broken = paper.outlines.get(exercise, {}).get("broken")
+    return without_points(told, *(("crashed", printable(broken[0])) if broken else ("missing",)))
+
+
+def grade_paper(
+    runner: Runner,
+    work: Work,
+    tried: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Result]:
+    """Run answers of one file and judge them; a file whose answers never end is given up."""
+    paper, timeouts = work.paper, work.timeouts
+    seed = secrets.randbelow(2**31) if work.seed is None else work.seed
+    attempts = []
+    given_up = []
+    for number, exercise in enumerate(work.exercises):
+        tried(number, len(work.exercises))
+        if timeouts >= MOST_TIMEOUTS:
+            given_up.append(without_points(EXERCISES[exercise], "timeout", NOT_RUN))
+            continue
+        outline = paper.outlines[exercise]
+        attempts.append(runner.run(exercise, outline["code"], seed, outline["broken"]))
+        timeouts += attempts[-1].timed_out
+    results = {result.exercise: result for result in runner.judge(attempts)}
+    again = []
+    for exercise, result in results.items():
+        hides = paper.outlines[exercise]["hides"]
+        if hides and not result.passed and timeouts < MOST_TIMEOUTS:
+            again.append(
+                runner.run(exercise, paper.whole, seed, paper.outlines[exercise]["broken"])
+            )
+            timeouts += again[-1].timed_out
+    for result in runner.judge(again):
+        if result.passed or results[result.exercise].status in ("missing", "crashed"):
+            note = "the whole file was run: a part of it did not answer the exercise"
+            results[result.exercise] = replace(result, notes=(note, *result.notes))
+    return [_with_flags(paper, result) for result in (*results.values(), *given_up)]
+
+
+def _with_flags(paper: Paper, result: Result) -> Result:
+    """Note what a teacher may want to look at, and a fingerprint of code that is long enough."""
+    text = "".join(text for _, _, text in paper.outlines[result.exercise]["code"])
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+    flags = tuple(f"mentions {word}" for word in paper.outlines[result.exercise]["mentions"])
+    return replace(result, flags=flags, digest=digest if len(text) >= ALIKE_FROM else "")
+
+
+def say_what_it_rests_on(paper: Paper, results: Sequence[Result]) -> list[Result]:
+    """Put a name on results, and say which of them rest on answers that do not pass."""
+    wrong = {r.exercise for r in results if not r.passed and r.status != "missing"}
+    named = []
+    for result in results:
+        below = paper.outlines.get(result.exercise, {}).get("rests_on", ())
+        notes = tuple(
+            f"it rests on your answer to {name}, which does not pass: mend that one first"
+            for name in below
+            if name in wrong and result.exercise in wrong
+        )
+        named.append(
+            replace(
+                result,
+                learner=paper.learner,
+                submission=paper.submission,
+                notes=(*result.notes, *notes),
+            )
+        )
+    return named

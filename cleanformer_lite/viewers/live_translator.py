@@ -1,0 +1,225 @@
+"""A translator of Korean dates that works in the page: switch heads off, read what it writes.
+
+The page computes: its weights stand in it, six bits each, made from the model when it is built.
+"""
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from cleanformer_lite.registration_bug import HeadsBuiltInForward
+from cleanformer_lite.split_heads import SplitMultiHeadAttention
+from cleanformer_lite.transformer import Transformer
+from cleanformer_lite.translation.korean_dates import (
+    FIRST,
+    LAST,
+    ROMANISED,
+    in_english,
+    in_korean,
+    romanise,
+)
+from cleanformer_lite.translation.looking_inside import number_of_heads
+from cleanformer_lite.translation.six_bits import as_letters
+from cleanformer_lite.translation.swap_attention import swap_attention
+from cleanformer_lite.translation.vocabulary import END, NUMBERS, PIECES, english_pieces
+from cleanformer_lite.viewers.mount import STYLE, Viewer, script_of, table
+
+MOST_WEIGHTS = 1_000_000  # a letter each, in every page that shows them
+DAYS = 200  # held-out days that the page can pick from
+DAY = datetime.date(2026, 11, 23)
+AGAIN = "Its heads were drawn for this line alone: write it again, and it says something else."
+NOTHING = "It reads nothing, so it writes this line whatever the date is; no weights are needed."
+
+
+class LiveTranslator(Viewer):
+    """One or more translators of Korean dates, computed by the page.
+
+    A page brings the weights of the first model along. Those of the others it loads when they are
+    chosen, if the models have a `file`: a page of all of them would be slow to load.
+
+    Traits: `models`, for each its `kind`, sizes, weights and what it loses without a head, or the
+        one line that it `writes`; `pieces` and `romanised`, the vocabulary; `days` to pick from;
+        `day`, as 2026-11-23; `kind`, the model that writes; `off`, the heads switched off, as
+        "decoder 0/1"; `piece`, the one whose lines are drawn; `may_go`, the groups of heads that
+        the reader thinks can go, and `revealed`, whether the costs are shown.
+
+    Raises: ValueError for a day that the corpus does not have, or a model that is not there.
+    """
+
+    _esm = script_of("thumbnail", "date_translator", "live_translator")
+    _css = STYLE + (Path(__file__).parent / "live_translator.css").read_text(encoding="utf8")
+    title = "A translator of dates, head by head"
+    shown = (
+        "models", "pieces", "romanised", "days", "days_asked", "day", "kind", "off", "piece",
+        "may_go", "revealed",
+    )  # fmt: skip
+    models: Any = traitlets.List().tag(sync=True)
+    pieces = traitlets.List(traitlets.Unicode(), PIECES).tag(sync=True)
+    romanised: Any = traitlets.Dict(ROMANISED).tag(sync=True)
+    days = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    days_asked = traitlets.Int(0).tag(sync=True)
+    day = traitlets.Unicode(DAY.isoformat()).tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True)
+    off = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    piece = traitlets.Int(0).tag(sync=True)
+    may_go = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    revealed = traitlets.Bool(False).tag(sync=True)
+
+    @traitlets.validate("day")
+    def _check_day(self, proposal: dict[str, Any]) -> str:
+        return check_day(proposal["value"]).isoformat()
+
+    @traitlets.validate("kind")
+    def _check_kind(self, proposal: dict[str, Any]) -> str:
+        kinds = [model["kind"] for model in self.models]
+        if proposal["value"] not in kinds:
+            raise ValueError(f"wanted one of {', '.join(kinds)}, got {proposal['value']!r}")
+        return str(proposal["value"])
+
+    def page_state(self) -> dict[str, Any]:
+        first, *others = self.models
+        later = [
+            {name: value for name, value in model.items() if name != "weights" or not model["file"]}
+            for model in others
+        ]
+        return {**super().page_state(), "models": [{**first, "file": ""}, *later]}
+
+    def static(self) -> str:
+        day = datetime.date.fromisoformat(self.day)
+        words = zip(in_korean(day).split(), romanise(in_korean(day)).split(), strict=True)
+        rows = [[f"{word} ({latin})"] for word, latin in words]
+        rows[-1].append(in_english(day))
+        read = table("A date in Korean words, and in English", ["Korean", "English"], [
+            [" ".join(row[0] for row in rows), in_english(day)],
+        ])  # fmt: skip
+        return read + "".join(static_costs(model) for model in self.models if model.get("costs"))
+
+
+def static_costs(model: Mapping[str, Any]) -> str:
+    """Write what one model loses without its heads as a table."""
+    costs = model["costs"]
+    heads = len(next(iter(costs["without one head"].values())))
+    columns = ["group", *(f"without head {head}" for head in range(heads)), "without the group"]
+    rows = [
+        [name, *(f"{share:.2f}" for share in shares), f"{costs['without the group'][name]:.2f}"]
+        for name, shares in costs["without one head"].items()
+    ]
+    caption = f"Share of dates right, {model['kind']}; with all heads {costs['right']:.4f}"
+    return table(caption, columns, rows)
+
+
+def live_translator(
+    models: Transformer | Mapping[str, Transformer | str],
+    *,
+    costs: Mapping[str, Any] | None = None,
+    days: Sequence[datetime.date] = (),
+    days_asked: int = 0,
+) -> LiveTranslator:
+    """Let the page translate dates by a model, or by several under their names.
+
+    A model may be of any size, its attention looped, split, fused, sliced or built in forward. A
+    string stands for a model that writes this one line. `costs` holds for a name what
+    `recordings/head_costs.json` holds: the shares of `days_asked` days that are right. `days` are
+    offered to pick from.
+
+    Raises: ValueError for no model, for one of another vocabulary or too large for a page, for a
+        day outside 1900 to 2099, or for a line that is no date; TypeError for another attention.
+    """
+    given = models if isinstance(models, Mapping) else {"your model": models}
+    if not given:
+        raise ValueError("wanted at least one model, got none")
+    made = [described(name, model, (costs or {}).get(name)) for name, model in given.items()]
+    return LiveTranslator(
+        models=made,
+        kind=made[0]["kind"],
+        days=[check_day(day.isoformat()).isoformat() for day in days],
+        days_asked=days_asked,
+    )
+
+
+def described(name: str, model: Transformer | str, costs: Any) -> dict[str, Any]:
+    """Write one model down as the JavaScript reads it.
+
+    Raises: ValueError, TypeError, for what is refused.
+    """
+    if isinstance(model, str):
+        pieces = [*(NUMBERS[piece] for piece in english_pieces(model)), END]
+        return {"kind": name, "writes": pieces, "file": "", "about": NOTHING}
+    if model.embedding.num_embeddings != len(PIECES):
+        raise ValueError(
+            f"{name}: wanted a model of {len(PIECES)} pieces, got {model.embedding.num_embeddings}"
+        )
+    if sum(p.numel() for p in model.parameters()) > MOST_WEIGHTS:
+        raise ValueError(
+            f"{name}: wanted at most {MOST_WEIGHTS:,} weights, a letter each in a page"
+        )
+    attention = model.encoder[0].get_submodule("attention")
+    drawn = isinstance(attention, HeadsBuiltInForward)
+    kept = model if drawn else swap_attention(model, SplitMultiHeadAttention)
+    sizes = {
+        "embed_dim": model.embedding.embedding_dim,
+        "num_heads": number_of_heads(attention),
+        "layers": len(model.encoder),
+    }
+    return {
+        "kind": name, "sizes": sizes, "weights": as_letters(kept), "file": "",
+        "costs": costs, "drawn": drawn, "about": AGAIN if drawn else "",
+    }  # fmt: skip
+
+
+def shipped_translators() -> LiveTranslator:
+    """Let the page translate by the translators that the package keeps: fused, sliced, built in
+    forward, and none.
+    """
+    from cleanformer_lite.translation.checkpoints import load_model
+    from cleanformer_lite.translation.corpus import held_out_days
+    from cleanformer_lite.translation.kinds import (
+        KEPT,
+        load_recorded,
+        recorded_costs,
+        recorded_runs,
+    )
+
+    costs = recorded_costs()
+    writes = next(run["writes"] for run in recorded_runs()["runs"] if "writes" in run)
+    models: dict[str, Transformer | str] = {
+        "fused": load_model()[0], **{kind: load_recorded(kind) for kind in KEPT}, "none": writes
+    }  # fmt: skip
+    viewer = live_translator(
+        models,
+        costs=costs["models"],
+        days=held_out_days()[:DAYS],
+        days_asked=costs["held-out days"],
+    )
+    for model in viewer.models:
+        if model["kind"] in KEPT:
+            model["file"] = model["kind"].replace(" ", "_")
+    return viewer
+
+
+def weight_files() -> dict[str, str]:
+    """Write the scripts that `shipped_translators` expects beside a page, by their names."""
+    return {
+        f"{model['file']}.js": "(globalThis.translatorWeights ??= {})"
+        f"[{json.dumps(model['file'])}] = {json.dumps(model['weights'], separators=(',', ':'))};\n"
+        for model in shipped_translators().models
+        if model["file"]
+    }
+
+
+def check_day(text: str) -> datetime.date:
+    """Read a day of the corpus.
+
+    Raises: ValueError if it is none, or outside 1900 to 2099.
+    """
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"wanted a day such as 2026-11-23, got {text!r}") from None
+    if not FIRST <= day <= LAST:
+        raise ValueError(f"wanted a day from {FIRST} to {LAST}, got {day}")
+    return day

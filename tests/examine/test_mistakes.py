@@ -1,0 +1,65 @@
+"""Every mistake of the exercises is found through `examine`, right styles never are accused."""
+
+import pytest
+import torch
+from torch import nn
+
+from cleanformer_lite import Expect, examine
+from cleanformer_lite.checks.examine import ExamineReport
+from tests.checks.fused_specimens import answer
+from tests.checks.right_answers import RIGHT
+from tests.checks.test_module_answers import in_two_styles
+
+EMBED_DIM, NUM_HEADS = 28, 4
+MEANT = Expect(mask="keep", batch_first=True, scaled=True, output_projection=True, sliced=False)
+# What was meant decides these: a mask may mean the opposite, scores may be left as they are.
+UNDECLARED = {
+    "batch_first_forgotten",
+    "mask_inverted",
+    "no_output_projection",
+    "scale_missing",
+}
+# What a row that may attend to nothing gets is a note, neither right nor wrong.
+NOTED = {"nan_rows": "NaN", "mean_rows": "a mean of the tokens"}
+# Both do the same to the axes of a batch of (3, 4, 5, 7): the tokens are put together wrongly.
+ALSO = {
+    "merge_mixes_batch": {"merge_without_transpose"},
+    "causal_mask_shifted": {"mask_inverted"},
+    "mask_inverted": {"causal_mask_shifted"},
+    "split_without_transpose": {"merge_without_transpose"},
+}
+
+
+def examined(kind: type[nn.Module], expect: Expect | None = None) -> ExamineReport:
+    module = kind(EMBED_DIM, NUM_HEADS, dropout=0.3)
+    x = torch.randn(3, 5, EMBED_DIM, generator=torch.Generator().manual_seed(3))
+    return examine(module, x, expect=expect)
+
+
+@pytest.mark.parametrize("expect", [None, MEANT], ids=["undeclared", "declared"])
+@pytest.mark.parametrize("kind", [*RIGHT, answer()], ids=lambda kind: kind.__name__)
+def test_a_right_module_is_never_accused(kind: type[nn.Module], expect: Expect | None) -> None:
+    report = examined(kind, expect)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize(("mistake", "kind"), in_two_styles())
+def test_a_mistake_is_named_when_all_is_declared(mistake: str, kind: type[nn.Module]) -> None:
+    report = examined(kind, MEANT)
+    if mistake in NOTED:  # what such a row gets, or what its gradients are
+        assert any(NOTED[mistake] in note for note in report.notes), report
+        return
+    if mistake == "value_uses_key" and not report.findings:  # nothing is left over in a joint layer
+        assert any("they are the keys" in text for text in report.unknown), report
+        return
+    names = {finding.mistake for finding in report.findings}
+    assert names & ({mistake} | ALSO.get(mistake, set())), report
+
+
+@pytest.mark.parametrize(("mistake", "kind"), in_two_styles())
+def test_nothing_that_was_not_declared_is_guessed(mistake: str, kind: type[nn.Module]) -> None:
+    report = examined(kind)
+    names = {finding.mistake for finding in report.findings}
+    assert names <= {mistake} | ALSO.get(mistake, set()), report
+    if mistake not in UNDECLARED | set(NOTED) | {"value_uses_key"}:
+        assert names, report
