@@ -81,9 +81,14 @@ def test_a_wish_for_what_colab_has_not_is_noticed() -> None:
     assert any(line.startswith("botocore wants urllib3") for line in found)
 
 
-def test_the_package_alone_needs_torch_and_nothing_else() -> None:
+def test_the_package_alone_needs_torch_and_three_that_are_small() -> None:
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
-    assert [Requirement(text).name for text in project["dependencies"]] == ["torch"]
+    assert [Requirement(text).name for text in project["dependencies"]] == [
+        "torch",
+        "numpy",
+        "safetensors",
+        "tqdm",
+    ]
 
 
 def test_colab_has_all_that_ours_asks_for_but_bertviz() -> None:

@@ -77,7 +77,7 @@ def add_metadata(
     tags = [f'<meta property="{k}" content="{html.escape(v)}" />' for k, v in told.items()]
     tags.append(f'<meta name="description" content="{html.escape(description)}" />')
     tags.append('<meta name="twitter:card" content="summary_large_image" />')
-    if template == "404.html":
+    if template in ("404.html", "search.html"):
         tags.append('<meta name="robots" content="noindex" />')
     given = VIEWPORT.sub("", context.get("metatags", ""))  # the page's template has one
     context["metatags"] = given + "\n    " + "\n    ".join(tags)

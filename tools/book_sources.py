@@ -68,11 +68,21 @@ class Book:
         """Tell whether the page has code to run, and so a notebook beside it."""
         return re.search(r"^```+\{code-cell\}", self.texts[stem], re.M) is not None
 
+    def page(self, stem: str) -> str:
+        """Return where a page is published."""
+        return f"{self.published}/{stem}.html"
+
+    def colab(self, stem: str) -> str:
+        """Return the address at which Colab opens a page's notebook."""
+        name, branch = self.address.split("github.com")[1], self._repository["branch"]
+        place = f"{name}/blob/{branch}/{self.folder.name}/{stem}.ipynb"
+        return f"https://colab.research.google.com/github{place}"
+
     def link(self, stem: str, anchor: str = "") -> str:
         """Return where a notebook's link leads: the page's notebook, else the published page."""
         if self.is_notebook(stem):
             return f"{stem}.ipynb"
-        return f"{self.published}/{stem}.html" + (f"#{anchor}" if anchor else "")
+        return self.page(stem) + (f"#{anchor}" if anchor else "")
 
     def title(self, stem: str) -> str:
         """Return the page's first heading."""

@@ -16,6 +16,10 @@ from refusal import RefusalError
 
 ROOT = Path(__file__).resolve().parent.parent
 SETUP_CELL = Path(__file__).with_name("setup_cell.txt")
+TOP = """[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})
+
+This notebook is a chapter of a book. [Its page]({page}) shows every output that the text speaks of.
+Here they appear as you run the cells, from the top down."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -34,8 +38,9 @@ def cell(kind: str, source: str, metadata: dict[str, Any], seen: Counter[str]) -
 
 
 def notebook_cells(book: Book, stem: str) -> Iterator[Cell]:
-    """Yield the set-up cell, then the page's cells."""
+    """Yield what leads elsewhere and the set-up cell, then the page's cells."""
     seen: Counter[str] = Counter()
+    yield cell("markdown", TOP.format(page=book.page(stem), colab=book.colab(stem)), {}, seen)
     setup = SETUP_CELL.read_text(encoding="utf8").strip().replace("@ADDRESS@", book.address)
     yield cell("code", setup, {}, seen)
     page = myst_to_notebook(book.texts[stem], add_source_map=True)

@@ -1,5 +1,6 @@
 """Turn a page's MyST into Markdown that every notebook shows; refuse what has no equal there."""
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -34,8 +35,9 @@ def blockquote(title: str, body: str) -> str:
 
 
 def details(title: str, body: str) -> str:
-    """Write a box that opens on demand."""
-    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
+    """Write a box that opens on demand; no notebook reads Markdown in what it is opened by."""
+    shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(title, quote=False))
+    return f"<details>\n<summary>{shown}</summary>\n\n{body}\n\n</details>"
 
 
 class PlainMarkdown:

@@ -1,7 +1,8 @@
 """Train right and broken modules on two small tasks, and record their losses for the viewer.
 
 `make` does not call this: it takes some minutes, and its result is kept in the package. Run it from
-the root, `python -m tools.record_losses`; on one machine the same seed gives the same numbers.
+the root, `python tools/record_losses.py`; on one machine the same seed gives the same numbers.
+With `--caught` it trains nothing, and only notes anew which properties each module fails.
 """
 
 import datetime
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from write_mistakes import failing, mistake_modules  # noqa: E402
 
 from cleanformer_lite import (  # noqa: E402
     HeadsBuiltInForward,
@@ -23,8 +26,10 @@ from cleanformer_lite import (  # noqa: E402
     LoopedMultiHeadAttention,
     SplitMultiHeadAttention,
 )
+from cleanformer_lite.checks.engine.attention import module_of  # noqa: E402
+from cleanformer_lite.checks.mistakes import MISTAKES  # noqa: E402
 from cleanformer_lite.copy_back import copy_back_accuracy, train_copy_back  # noqa: E402
-from tests.test_mutants import MUTANTS  # noqa: E402
+from cleanformer_lite.files import write_file  # noqa: E402
 
 WRITTEN = ROOT / "cleanformer_lite" / "viewers" / "trained_anyway.json"
 TASKS = {"three back": (3,), "one and three back": (1, 3)}
@@ -49,14 +54,16 @@ SPECIES = [
 ]
 
 
-def mutated(species: str) -> type[nn.Module]:
-    """Build the module that carries one bug, from our own source with one line changed."""
-    mutant = next(mutant for mutant in MUTANTS if mutant.species == species)
-    name = (
-        "LoopedMultiHeadAttention" if mutant.file == "looped_heads" else "SplitMultiHeadAttention"
-    )
-    made: type[nn.Module] = getattr(mutant.package(), name)
-    return made
+def mistaken(species: str) -> type[nn.Module]:
+    """Return the module that makes one of the known mistakes, its output alone."""
+    kind = module_of(MISTAKES[species].classes[0])
+
+    class OutputAlone(kind):  # type: ignore[valid-type, misc]
+        def forward(self, x: Tensor, *, is_causal: bool = False) -> Tensor:
+            output: Tensor = super().forward(x, is_causal=is_causal)[0]
+            return output
+
+    return OutputAlone
 
 
 def record(kind: type[nn.Module], offsets: tuple[int, ...]) -> dict[str, Any]:
@@ -71,22 +78,37 @@ def record(kind: type[nn.Module], offsets: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def caught_by(name: str) -> list[str]:
+    """Name the properties that a module fails: none for a right one."""
+    return [] if name in RIGHT else list(failing(mistake_modules()[name][0]))
+
+
 def main() -> None:
     """Record every module on every task, and write down what it was measured on."""
-    torch.set_num_threads(1)
-    kinds = RIGHT | SPECIMENS | {species: mutated(species) for species in SPECIES}
+    if "--caught" in sys.argv[1:]:
+        recorded = json.loads(WRITTEN.read_text(encoding="utf8"))
+        for run in recorded["runs"]:
+            run["caught"] = caught_by(run["name"])
+        write(recorded)
+        return
+    kinds = RIGHT | SPECIMENS | {species: mistaken(species) for species in SPECIES}
     runs = []
     for name, kind in kinds.items():
         results = {task: record(kind, offsets) for task, offsets in TASKS.items()}
-        runs.append({"name": name, "broken": name not in RIGHT, "tasks": results})
+        broken = name not in RIGHT
+        runs.append({"name": name, "broken": broken, "caught": caught_by(name), "tasks": results})
         print(name, {task: (r["losses"][-1], r["accuracy"]) for task, r in results.items()})
     setting = (
         f"E = {EMBED_DIM}, H = {HEADS}, float32, residual, Adam 0.01, {STEPS} steps, seed {SEED}, "
         f"one {platform.machine()} CPU thread, torch {torch.__version__}, "
         f"{datetime.date.today().isoformat()}"
     )
-    recorded = {"setting": setting, "every": EVERY, "tasks": TASKS, "runs": runs}
-    WRITTEN.write_text(json.dumps(recorded, separators=(",", ":")) + "\n", encoding="utf8")
+    write({"setting": setting, "every": EVERY, "tasks": TASKS, "runs": runs})
+
+
+def write(recorded: dict[str, Any]) -> None:
+    """Write the record where the viewer reads it, whole or not at all."""
+    write_file(WRITTEN, json.dumps(recorded, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from cleanformer_lite.timing.gpu import describe_card, usual_dtype
 from cleanformer_lite.timing.paper import Rates, floor_seconds, measure_rates
-from cleanformer_lite.timing.recordings import Birth, Recording, file_for
+from cleanformer_lite.timing.recordings import FOLDER, Birth, Recording, file_for
 from cleanformer_lite.timing.sweep import Point, Row, names_that_fit, sweep
 from cleanformer_lite.timing.units import name_dtype, this_machine
 from cleanformer_lite.timing.variants import COMPILED, VARIANTS, Shape, names_that_differ
@@ -75,10 +75,11 @@ def rounds_at(point: Point, rates: Rates) -> int:
     return max(FEWEST, min(MOST, round(SECONDS_A_POINT / (len(VARIANTS) * 4 * least))))
 
 
-def measure_all(kind: str, rates: dict[str, Rates], compiling: bool) -> list[Row]:
-    """Measure point after point until all are done or somebody interrupts."""
+def measure_all(kind: str, rates: dict[str, Rates], compiling: bool, most: int | None) -> list[Row]:
+    """Measure point after point until all are done, or `most`, or somebody interrupts."""
     also = compiled_points(kind) if compiling else []
-    todo = [(point, names_at(point, kind, point in also)) for point in points_for(kind)]
+    points = points_for(kind)[:most]
+    todo = [(point, names_at(point, kind, point in also)) for point in points]
     rows: list[Row] = []
     try:
         for point, names in tqdm(todo, desc="points", mininterval=5):
@@ -128,6 +129,8 @@ def main() -> None:
     usual = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=("cpu", "cuda"), default=usual)
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--points", type=int, help="only the first so many, for a rehearsal")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write the file")
     chosen = parser.parse_args()
     if chosen.device == "cuda" and not torch.cuda.is_available():
         parser.error("wanted a GPU for --device cuda, got none on this machine")
@@ -135,8 +138,8 @@ def main() -> None:
     kind = chosen.device
     born = birth(kind)  # before anything is measured: the commit may be another one afterwards
     rates = {name_dtype(dtype): measure_rates(kind, dtype) for dtype in DTYPES}
-    rows = measure_all(kind, rates, not chosen.no_compile)
-    path = file_for(kind)
+    rows = measure_all(kind, rates, not chosen.no_compile, chosen.points)
+    path = file_for(kind, chosen.folder)
     Recording(born, rates, rows).save(path)
     print(f"{len(rows)} rows in {path}")
 

@@ -39,7 +39,7 @@ def free_bytes(device: torch.device | str) -> int:
     return int(free + kept)
 
 
-def device_seconds(call: Callable[[], None], samples: int) -> list[float]:
+def device_seconds(call: Callable[[], object], samples: int) -> list[float]:
     """Time a call as one recorded CUDA graph, between two events, on a cold L2 cache.
 
     A graph launches all its kernels at once, so no gap between them is timed. Before each replay
@@ -61,7 +61,7 @@ def device_seconds(call: Callable[[], None], samples: int) -> list[float]:
     return seconds
 
 
-def replayed(call: Callable[[], None], samples: int) -> list[float] | None:
+def replayed(call: Callable[[], object], samples: int) -> list[float] | None:
     """Return the device's own times, or None for a call that CUDA cannot record as a graph."""
     try:
         return device_seconds(call, samples)
@@ -70,7 +70,7 @@ def replayed(call: Callable[[], None], samples: int) -> list[float] | None:
         return None
 
 
-def _record_graph(call: Callable[[], None]) -> torch.cuda.CUDAGraph:
+def _record_graph(call: Callable[[], object]) -> torch.cuda.CUDAGraph:
     """Record the kernels of a call. CUDA wants the warm-up on a stream of its own."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -90,7 +90,7 @@ def _flushing_bytes() -> int:
     return max(FLUSHED, 2 * int(properties.L2_cache_size))
 
 
-def count_launches(call: Callable[[], None]) -> int:
+def count_launches(call: Callable[[], object]) -> int:
     """Count the kernels that one call launches, as PyTorch's profiler sees them on the GPU."""
     from torch.profiler import ProfilerActivity, profile
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from cleanformer_lite.copy_weights import copy_weights
+from cleanformer_lite.copy_weights import copy_weights, projections_of
 from cleanformer_lite.transformer import MakeAttention, Transformer
 
 Model = TypeVar("Model", bound=Transformer)
@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound=Transformer)
 def swap_attention(model: Model, attention: MakeAttention) -> Model:
     """Return a copy of the model with every attention module rebuilt, and its weights kept.
 
-    Raises: ValueError where `copy_weights` cannot keep them.
+    Raises: ValueError, TypeError where `copy_weights` cannot keep them.
     """
     swapped = copy.deepcopy(model)
     for block in [*swapped.encoder, *swapped.decoder]:
@@ -27,6 +27,7 @@ def swap_attention(model: Model, attention: MakeAttention) -> Model:
 
 def rebuilt(old: nn.Module, attention: MakeAttention) -> nn.Module:
     """Build one attention module anew, on the same device and in the same dtype."""
+    projections_of(old)  # a module of another kind is refused by its name
     weight = next(old.parameters())
     sizes: Any = (old.embed_dim, old.num_heads)
     new = attention(*sizes).to(weight)

@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.online_softmax import read_in_blocks
     from cleanformer_lite.viewers.picture import picture
+    from cleanformer_lite.viewers.progress_card import keep_points
     from cleanformer_lite.viewers.source import show_source
     from cleanformer_lite.viewers.timing_explorer import explore_timings
     from cleanformer_lite.viewers.timing_panel import time_here
     from cleanformer_lite.viewers.trained_anyway import guess_the_broken
     from cleanformer_lite.viewers.training_film import watch_training
+    from cleanformer_lite.viewers.transformer_drawing import draw_transformer
 
 __all__ = [
+    "draw_transformer",
     "explore_heads",
     "explore_timings",
     "guess_the_broken",
     "head_view",
     "heatmap",
+    "keep_points",
     "live_translator",
     "picture",
     "read_in_blocks",
@@ -46,6 +50,7 @@ __all__ = [
     "xray",
 ]
 MODULES = {
+    "draw_transformer": "transformer_drawing",
     "explore_heads": "head_explorer",
     "explore_timings": "timing_explorer",
     "guess_the_broken": "trained_anyway",
@@ -53,6 +58,7 @@ MODULES = {
     "heatmap": "heatmap",
     "live_translator": "live_translator",
     "picture": "picture",
+    "keep_points": "progress_card",
     "read_in_blocks": "online_softmax",
     "shipped_translators": "live_translator",
     "show_source": "source",

@@ -3,14 +3,16 @@
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const [START, END, MOST_PIECES] = [1, 2, 16];
 
-// One letter a weight: a whole number from -31 to 31, times the tensor's step.
+// One letter a weight: a whole number from -31 to 31, times the step of its row.
 const unpack = ({ tensors, letters }) => {
   const number = Object.fromEntries([...LETTERS].map((letter, i) => [letter, i - 31]));
   const weights = {};
   let at = 0;
-  for (const [name, shape, step] of tensors) {
-    const size = shape.reduce((a, b) => a * b, 1);
-    weights[name] = Float32Array.from(letters.slice(at, (at += size)), (letter) => number[letter] * step);
+  for (const [name, shape, steps] of tensors) {
+    const columns = shape.at(-1),
+      size = columns * steps.length;
+    const read = (letter, i) => number[letter] * steps[Math.floor(i / columns)];
+    weights[name] = Float32Array.from(letters.slice(at, (at += size)), read);
   }
   return weights;
 };

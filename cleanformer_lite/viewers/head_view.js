@@ -10,7 +10,10 @@
     /*@D3@*/
   })(d3, {}, undefined);
   // Okabe and Ito's colours, which stay apart for colour-blind readers.
-  d3.schemeCategory10 = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#888888"];
+  d3.schemeCategory10 = [
+    ["#0072b2", "#4aa8e8"], ["#b87700", "#f2b63c"], ["#007f5c", "#35cfa0"], ["#b3508b", "#eaa0ca"],
+    ["#3a97cf", "#a8deff"], ["#d55e00", "#ff9355"], ["#8f8300", "#e6de5a"], ["#6f6f6f", "#bdbdbd"],
+  ].map(([light, dark]) => `light-dark(${light}, ${dark})`);
   d3.scaleOrdinal = (colours) => (head) => colours[head % colours.length];
   // Used to pale the square of a head that is switched off.
   d3.hsl = (colour) => ({ l: 0, s: 0, toString: () => `color-mix(in srgb, ${colour} 20%, transparent)` });
@@ -35,15 +38,36 @@
   const require = { config() {} };
   const requirejs = (names, start) => start($, d3);
 
+  // As wide as the page lets it be, with room for the longest word.
+  const full = Math.max(320, Math.min(760, root.clientWidth || 680));
+  const wide = Math.min(0.36 * full, Math.max(0.2 * full, 16 + 8.6 * /*@LONGEST@*/));
+
   /*@BERTVIZ@*/
 
   // What bertviz leaves out: names and keys for the squares, and arrow keys for the words. The last
   // keeps JupyterLab and Notebook from taking the keys for their cells.
   const keys = { tabindex: 0, "data-lm-suppress-shortcuts": "true" };
   const svg = root.querySelector("svg");
+  svg.setAttribute("viewBox", `0 0 ${full} ${parseFloat(svg.getAttribute("height")) + 6}`);
+  svg.removeAttribute("height");
+  svg.style.maxWidth = full + "px";
+  // Side by side rather than over each other, so that the colours of heads do not mix.
+  const bundles = [...svg.querySelectorAll(".headAttention")];
+  const apart = Math.min(3, 14 / bundles.length);
+  bundles.forEach((bundle, head) =>
+    bundle.setAttribute("transform", `translate(0 ${(head - (bundles.length - 1) / 2) * apart})`),
+  );
   const squares = [...svg.querySelectorAll(":scope > g:last-child > rect")];
   const isOn = (square) => !square.getAttribute("fill").startsWith("color-mix");
-  const tell = () => squares.forEach((square) => square.setAttribute("aria-checked", isOn(square)));
+  const labels = squares.map((_, head) =>
+    d3.select(svg).append("text").text(head).attr("x", head * 20 + 10).attr("y", 14).attr("text-anchor", "middle")
+      .attr("font-size", "11px").style("pointer-events", "none").attr("aria-hidden", "true"));
+  // Black stands out from every colour above but the blue, where white does.
+  const ink = (square) => (!isOn(square) ? "currentColor" : square.getAttribute("fill") === "#0072b2" ? "#fff" : "#000");
+  const tell = () => squares.forEach((square, head) => {
+    square.setAttribute("aria-checked", isOn(square));
+    labels[head].style("fill", ink(square));
+  });
   squares.forEach((square, head) => {
     const named = { ...keys, role: "checkbox", "aria-label": `head ${head}` };
     Object.entries(named).forEach(([key, value]) => square.setAttribute(key, value));
@@ -55,10 +79,6 @@
     });
     square.addEventListener("click", tell);
     square.addEventListener("dblclick", tell);
-    d3.select(svg).append("text").text(head).attr("x", head * 20 + 10).attr("y", 14)
-      .attr("text-anchor", "middle").attr("font-size", "11px").style("pointer-events", "none")
-      .style("fill", "#000").style("stroke", "#fff").style("stroke-width", "2.5px").style("paint-order", "stroke")
-      .attr("aria-hidden", "true");
   });
   tell();
 

@@ -18,12 +18,17 @@ PARAMETERS = "const params = "
 
 PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
 <style>
-[data-head-view] {{ font-family: sans-serif; margin: 1em 0; }}
-[data-head-view] svg {{ display: block; max-width: 100%; min-width: 340px; }}
+[data-head-view] {{ font-family: sans-serif; margin: 1em 0; color-scheme: light dark; }}
+:is([data-theme="dark"], [theme="dark"], [data-jp-theme-light="false"], .vscode-dark)
+  [data-head-view] {{ color-scheme: dark; }}
+:is([data-theme="light"], [theme="light"], [data-jp-theme-light="true"], .vscode-light)
+  [data-head-view] {{ color-scheme: light; }}
+[data-head-view] svg {{ display: block; width: 100%; min-width: 320px; }}
+[data-head-view] .attentionBoxes rect {{ height: 4px; transform: translateY(22px); }}
 [data-head-view] text {{ fill: currentColor; }}
 [data-head-view] .background {{ fill: currentColor; fill-opacity: 0.15; }}
 [data-head-view] [role=checkbox] {{ cursor: pointer; stroke: currentColor; }}
-[data-head-view] svg :focus-visible {{ outline: 3px solid currentColor; }}
+[data-head-view] svg :focus-visible {{ outline: 3px solid currentColor; outline-offset: -3px; }}
 [data-head-view] .weights, [data-head-view] .vis {{ overflow-x: auto; }}
 [data-head-view] table {{ border-collapse: collapse; font-size: 0.8em; margin: 0.5em 0; }}
 [data-head-view] :is(td, th) {{ padding: 0.1em 0.4em; text-align: right; }}
@@ -72,7 +77,7 @@ def head_view(
         title=escape(title),
         help=HELP,
         tables="\n".join(table(h, head.tolist(), queries, keys) for h, head in enumerate(weights)),
-        script=whole_script(name, drawing),
+        script=whole_script(name, drawing, [*queries, *keys]),
     )
     return HTML(page)  # type: ignore[no-untyped-call]
 
@@ -101,7 +106,30 @@ def bertviz_script(weights: Tensor, queries: list[str], keys: list[str] | None) 
     data, end = json.JSONDecoder().raw_decode(script, start)
     # A word may look like markup: without "<" nothing in the data can close the script.
     safe = json.dumps(data, separators=(",", ":")).replace("<", r"\u003c")
-    return script[:start] + safe + ";" + named_by_class(script[script.index("\n", end) :])
+    rest = script[script.index("\n", end) :]
+    return script[:start] + safe + ";" + spread_out(named_by_class(rest))
+
+
+def spread_out(script: str) -> str:
+    """Let bertviz draw as wide as the frame says, and lines of many heads less pale."""
+    for ours, theirs in (
+        ("BOXWIDTH = wide;", "BOXWIDTH = 110;"),
+        ("BOXHEIGHT = 28;", "BOXHEIGHT = 22.5;"),
+        ("MATRIX_WIDTH = full - 2 * wide;", "MATRIX_WIDTH = 115;"),
+        ("return d / Math.sqrt(activeHeads())", "return d / activeHeads()"),
+    ):
+        script = replace_once(script, theirs, ours)
+    return script
+
+
+def replace_once(script: str, theirs: str, ours: str) -> str:
+    """Replace a piece of bertviz's script.
+
+    Raises: RuntimeError if it is not there.
+    """
+    if theirs not in script:
+        raise RuntimeError("bertviz writes its script in another way than 1.4 does")
+    return script.replace(theirs, ours)
 
 
 def named_by_class(script: str) -> str:
@@ -112,17 +140,16 @@ def named_by_class(script: str) -> str:
         ('"#attention"', '".attention"'),
         ('svg.select("#" + id)', 'svg.select("." + id)'),
     ):
-        if by_id not in script:
-            raise RuntimeError("bertviz writes its script in another way than 1.4 does")
-        script = script.replace(by_id, by_class)
+        script = replace_once(script, by_id, by_class)
     return script
 
 
-def whole_script(name: str, drawing: str) -> str:
+def whole_script(name: str, drawing: str, words: list[str]) -> str:
     """Put bertviz's script and the library it draws with into the frame that head_view.js is."""
+    longest = str(max(map(len, words)))
     d3 = (HERE / "d3-selection.min.js").read_text(encoding="utf8")
     frame = (HERE / "head_view.js").read_text(encoding="utf8")
-    for place, text in (("NAME", name), ("D3", d3), ("BERTVIZ", drawing)):
+    for place, text in (("NAME", name), ("LONGEST", longest), ("D3", d3), ("BERTVIZ", drawing)):
         frame = frame.replace(f"/*@{place}@*/", text)
     return frame
 

@@ -7,6 +7,7 @@ const READS = {
 const two = (share) => share.toFixed(2);
 const list = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
 const quoted = (text) => `“${text.replace(/(.),$/, "$1")}”`;
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const nameOf = (key) => key.replace("/", " head ");
 
 // What is wrong with a line, field by field; null where nothing is.
@@ -22,6 +23,21 @@ const problemsOf = (line, right) => {
   });
 };
 
+// What a page did not bring along stands beside it: a script that a page from a disk may load, too.
+const fetchWeights = (file) =>
+  new Promise((done, failed) => {
+    const found = () => globalThis.translatorWeights?.[file];
+    if (found()) return done(found());
+    const known = document.querySelector('link[href*="_static/"], script[src*="_static/"]');
+    const folder = (known?.href ?? known?.src ?? "_static/").replace(/_static\/.*/, "_static/");
+    const script = make("script", {
+      src: `${folder}translators/${file}.js`,
+      onload: () => done(found()),
+      onerror: failed,
+    });
+    document.head.append(script);
+  });
+
 export default {
   render({ model, el }) {
     const pieces = model.get("pieces"),
@@ -29,30 +45,24 @@ export default {
       run = {}, // what is shown now
       built = {}; // translators by kind, unpacked when first asked for
     const kind = () => models.find((one) => one.kind === model.get("kind"));
+    const upTo = (size) => [...Array(size ?? 0).keys()];
     const groups = () =>
-      [
-        ...new Set(
-          (kind().packed?.tensors ?? []).flatMap(([name]) => {
-            const found = /^(encoder|decoder)\.(\d+)\.(attention|cross_attention)\.out_proj/.exec(name);
-            return found ? [`${found[3] === "attention" ? found[1] : "cross"} ${found[2]}`] : [];
-          }),
-        ),
-      ].sort((a, b) => "edc".indexOf(a[0]) - "edc".indexOf(b[0]) || (a > b ? 1 : -1));
-    const heads = () => [...Array(kind().sizes?.num_heads ?? 0).keys()];
+      Object.keys(READS).flatMap((name) => upTo(kind().sizes?.layers).map((layer) => `${name} ${layer}`));
+    const heads = () => upTo(kind().sizes?.num_heads);
     const every = () => groups().flatMap((group) => heads().map((head) => `${group}/${head}`));
     const off = () => model.get("off");
     const costs = () => kind().costs;
     const spoken = (number) => (number === END ? "(end)" : pieces[number].trim());
 
     const translate = () => {
-      const { writes, packed, sizes } = kind();
+      const { writes, weights, sizes } = kind();
       const words = inKorean(readDay(model.get("day")));
       run.words = words;
       run.syllables = [...words.join("")];
       run.right = inEnglish(readDay(model.get("day")), pieces);
       if (writes) Object.assign(run, { pieces: writes, shares: writes.map(() => null), maps: {} });
       else {
-        built[model.get("kind")] ??= dateTranslator(sizes, unpack(packed));
+        built[model.get("kind")] ??= dateTranslator(sizes, unpack(weights));
         const source = run.syllables.map((syllable) => pieces.indexOf(syllable));
         Object.assign(run, built[model.get("kind")](source, new Set(off())));
       }
@@ -83,7 +93,7 @@ export default {
     const legend = make(
       "p",
       { class: "note lt-legend", "aria-hidden": "true" },
-      ...[0, 1, 2, 3].map((head) => make("span", { class: `h${head}` }, `head ${head}`)),
+      ...[0, 1, 2, 3].map((head) => make("span", { class: `lt-h${head}` }, `head ${head}`)),
       "dashed in layer 0",
     );
     const stage = make("div", { class: "lt-stage" }, source, target, lines);
@@ -181,7 +191,7 @@ export default {
                 ? arc(from, to, ({ bottom }) => bottom, 1)
                 : `M${from.x} ${from.top}C${from.x} ${middle} ${to.x} ${middle} ${to.x} ${to.bottom}`,
           );
-          path.setAttribute("class", `h${head % 4}` + (group.endsWith("0") ? " early" : ""));
+          path.setAttribute("class", `lt-h${head % 4}` + (group.endsWith("0") ? " early" : ""));
           path.setAttribute("stroke-width", (0.6 + 4 * share).toFixed(2));
           path.dataset.link = `${group}/${head} ${row} ${column} ${share.toFixed(4)}`;
           return [path];
@@ -387,19 +397,25 @@ export default {
             : ` without ${list(gone.map(nameOf))}`;
       says.textContent =
         `It writes ${quoted(run.line)}${without}: ` +
-        (run.problems
-          ? `wrong. ${list(run.problems)}. It should be ${quoted(run.right)}.`.replace(
-              /\. ([a-z])/,
-              (_, a) => ". " + a.toUpperCase(),
-            )
-          : "right.") +
+        (run.problems ? `wrong. ${capital(run.problems.join("; "))}. It should be ${quoted(run.right)}.` : "right.") +
         (kind().about ? " " + kind().about : "");
     };
     const again = make("button", { onclick: () => drawAll(true) }, "Write it again");
+    const bring = async () => {
+      const wanted = kind();
+      says.textContent = "The weights are on their way.";
+      try {
+        wanted.weights = await fetchWeights(wanted.file);
+      } catch {
+        says.textContent = `The weights are not there. They belong beside the page, in _static/translators/${wanted.file}.js.`;
+        return;
+      }
+      if (wanted === kind()) drawAll(true);
+    };
     const drawAll = (fresh) => {
       if (!run.seen) return;
-      again.hidden =
-        !kind().packed || kind().packed.tensors.some(([name]) => name === "encoder.0.attention.q_proj.weight");
+      if (kind().file && !kind().weights) return bring();
+      again.hidden = !kind().drawn;
       translate();
       drawSource();
       drawTarget(fresh);

@@ -4,6 +4,7 @@ The page computes: its weights stand in it, six bits each, made from the model w
 """
 
 import datetime
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ NOTHING = "It reads nothing, so it writes this line whatever the date is; no wei
 
 class LiveTranslator(Viewer):
     """One or more translators of Korean dates, computed by the page.
+
+    A page brings the weights of the first model along. Those of the others it loads when they are
+    chosen, if the models have a `file`: a page of all of them would be slow to load.
 
     Traits: `models`, for each its `kind`, sizes, weights and what it loses without a head, or the
         one line that it `writes`; `pieces` and `romanised`, the vocabulary; `days` to pick from;
@@ -75,6 +79,14 @@ class LiveTranslator(Viewer):
         if proposal["value"] not in kinds:
             raise ValueError(f"wanted one of {', '.join(kinds)}, got {proposal['value']!r}")
         return str(proposal["value"])
+
+    def page_state(self) -> dict[str, Any]:
+        first, *others = self.models
+        later = [
+            {name: value for name, value in model.items() if name != "weights" or not model["file"]}
+            for model in others
+        ]
+        return {**super().page_state(), "models": [{**first, "file": ""}, *later]}
 
     def static(self) -> str:
         day = datetime.date.fromisoformat(self.day)
@@ -136,7 +148,7 @@ def described(name: str, model: Transformer | str, costs: Any) -> dict[str, Any]
     """
     if isinstance(model, str):
         pieces = [*(NUMBERS[piece] for piece in english_pieces(model)), END]
-        return {"kind": name, "writes": pieces, "about": NOTHING}
+        return {"kind": name, "writes": pieces, "file": "", "about": NOTHING}
     if model.embedding.num_embeddings != len(PIECES):
         raise ValueError(
             f"{name}: wanted a model of {len(PIECES)} pieces, got {model.embedding.num_embeddings}"
@@ -154,8 +166,8 @@ def described(name: str, model: Transformer | str, costs: Any) -> dict[str, Any]
         "layers": len(model.encoder),
     }
     return {
-        "kind": name, "sizes": sizes, "packed": as_letters(kept), "costs": costs,
-        "about": AGAIN if drawn else "",
+        "kind": name, "sizes": sizes, "weights": as_letters(kept), "file": "",
+        "costs": costs, "drawn": drawn, "about": AGAIN if drawn else "",
     }  # fmt: skip
 
 
@@ -165,22 +177,38 @@ def shipped_translators() -> LiveTranslator:
     """
     from cleanformer_lite.translation.checkpoints import load_model
     from cleanformer_lite.translation.corpus import held_out_days
-    from cleanformer_lite.translation.kinds import load_recorded, recorded_costs, recorded_runs
+    from cleanformer_lite.translation.kinds import (
+        KEPT,
+        load_recorded,
+        recorded_costs,
+        recorded_runs,
+    )
 
     costs = recorded_costs()
     writes = next(run["writes"] for run in recorded_runs()["runs"] if "writes" in run)
     models: dict[str, Transformer | str] = {
-        "fused": load_model()[0],
-        "sliced": load_recorded("sliced"),
-        "built in forward": load_recorded("built in forward"),
-        "none": writes,
-    }
-    return live_translator(
+        "fused": load_model()[0], **{kind: load_recorded(kind) for kind in KEPT}, "none": writes
+    }  # fmt: skip
+    viewer = live_translator(
         models,
         costs=costs["models"],
         days=held_out_days()[:DAYS],
         days_asked=costs["held-out days"],
     )
+    for model in viewer.models:
+        if model["kind"] in KEPT:
+            model["file"] = model["kind"].replace(" ", "_")
+    return viewer
+
+
+def weight_files() -> dict[str, str]:
+    """Write the scripts that `shipped_translators` expects beside a page, by their names."""
+    return {
+        f"{model['file']}.js": "(globalThis.translatorWeights ??= {})"
+        f"[{json.dumps(model['file'])}] = {json.dumps(model['weights'], separators=(',', ':'))};\n"
+        for model in shipped_translators().models
+        if model["file"]
+    }
 
 
 def check_day(text: str) -> datetime.date:

@@ -71,10 +71,14 @@ class Viewer(anywidget.AnyWidget):
         """Return the twin as HTML: what the picture says, for readers without JavaScript."""
         raise NotImplementedError
 
+    def page_state(self) -> dict[str, Any]:
+        """Return what the JavaScript knows on a page, where it begins."""
+        return {name: getattr(self, name) for name in self.shown}
+
     def page(self) -> str:
         """Return the viewer as HTML that needs no kernel, no server and no network."""
         state = json.dumps(
-            {name: getattr(self, name) for name in self.shown},
+            self.page_state(),
             ensure_ascii=False,
             allow_nan=False,
             separators=(",", ":"),

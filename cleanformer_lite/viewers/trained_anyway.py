@@ -16,36 +16,50 @@ WHAT = {
     "built_in_forward": "Every call makes new heads.",
     "plain_list": "The heads are in a Python list, and never trained.",
     "shared_layer": "One head, listed four times.",
-    "split_without_transpose": "A bare view in place of view and transpose: places mix.",
-    "merge_without_transpose": "Heads are merged in memory order: places mix.",
+    "split_without_transpose": "A bare view in place of view and transpose: positions mix.",
+    "merge_without_transpose": "Heads are merged in memory order: positions mix.",
     "softmax_over_queries": "Softmax runs over the queries: rows do not sum to 1.",
     "scaled_by_embed_dim": "Divided by the square root of E, not of D.",
     "mask_after_softmax": "Masked weights become 0 after softmax: rows sum to less than 1.",
     "value_uses_key": "The key projection makes the values too.",
-    "causal_mask_shifted": "The mask is off by one: each place sees the next.",
+    "causal_mask_shifted": "The mask is off by one: each position sees the next.",
+}
+# Eight tests that need no second module to compare with.
+TESTS = {
+    "parameters_registered": "parameters() finds every layer",
+    "parameter_count": "there are as many weights as there should be",
+    "calls_agree": "two calls agree",
+    "every_weight_moves": "training moves every weight",
+    "rows_sum_to_one": "each row of weights sums to 1",
+    "permutation_equivariance": "tokens in another order give outputs in that order",
+    "causality": "what comes later changes nothing earlier",
+    "score_scale": "scores are divided by the root of D",
 }
 
 
 class TrainedAnyway(Viewer):
     """Curves without names, until they are revealed.
 
-    Traits: `runs`, for each module its name, whether it is broken, what is wrong, and for each task
-        its losses and its accuracy, 0 to 1; `every`, the steps from one loss to the next;
-        `setting`, what it was recorded on; `task`; `guesses`, the numbers of the runs held to be
-        broken; `revealed`.
+    Traits: `runs`, for each module its name, whether it is broken, what is wrong, the properties
+        that it fails, and for each task its losses and its accuracy, 0 to 1; `every`, the steps
+        from one loss to the next; `setting`, what it was recorded on; `task`; `guesses`, the
+        numbers of the runs held to be broken; `revealed`; `sentences`, what each of TESTS asks;
+        `tests`, those that the reader runs.
 
-    Raises: ValueError for a task or a run that is not there.
+    Raises: ValueError for a task, a run or a test that is not there.
     """
 
     _esm = script_of("trained_anyway")
     title = "Which of these are broken?"
-    shown = ("runs", "every", "setting", "task", "guesses", "revealed")
+    shown = ("runs", "every", "setting", "task", "guesses", "revealed", "sentences", "tests")
     runs: Any = traitlets.List().tag(sync=True)
     every = traitlets.Int().tag(sync=True)
     setting = traitlets.Unicode().tag(sync=True)
     task = traitlets.Unicode().tag(sync=True)
     guesses = traitlets.List(traitlets.Int()).tag(sync=True)
     revealed = traitlets.Bool(False).tag(sync=True)
+    sentences: Any = traitlets.Dict(default_value=TESTS).tag(sync=True)
+    tests = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     @traitlets.validate("task")
     def _check_task(self, proposal: dict[str, Any]) -> str:
@@ -61,16 +75,25 @@ class TrainedAnyway(Viewer):
             raise ValueError(f"wanted runs from 0 to {len(self.runs) - 1}, got {guesses}")
         return guesses
 
+    @traitlets.validate("tests")
+    def _check_tests(self, proposal: dict[str, Any]) -> list[str]:
+        tests: list[str] = proposal["value"]
+        if not set(tests) <= set(TESTS):
+            raise ValueError(f"wanted tests of {list(TESTS)}, got {tests}")
+        return tests
+
     def static(self) -> str:
         rows = [
             [
                 run["name"].replace("_", " "),
                 "broken" if run["broken"] else "right",
                 *(f"{result['losses'][-1]:.2f}" for result in run["tasks"].values()),
+                ", ".join(TESTS[test] for test in TESTS if test in run["caught"]),
             ]
             for run in self.runs
         ]
-        columns = ["module", "", *(f"last loss, {task}" for task in self.runs[0]["tasks"])]
+        losses = [f"last loss, {task}" for task in self.runs[0]["tasks"]]
+        columns = ["module", "", *losses, "what it fails"]
         return table(f"Did it train anyway? {self.setting}", columns, rows)
 
 

@@ -29,7 +29,7 @@ FACTS = """([FETCHED, FRAMES]) => {
     copy_buttons: all("div.cell_input button.copybtn").length,
     icons: visible("[class*='fa-']")
       .map((icon) => [icon.className, getComputedStyle(icon).maskImage]),
-    formulas: all("math").map((formula) => [box(formula).width, box(formula).height]),
+    formulas: visible("math").map((formula) => [box(formula).width, box(formula).height]),
     head_views: all("[data-head-view] + script").map((script) => script.textContent),
   };
 }"""

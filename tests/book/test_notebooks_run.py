@@ -18,6 +18,6 @@ def test_it_runs_elsewhere(tmp_path: Path, chapter: str, monkeypatch: pytest.Mon
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources).execute()
-    said = notebook.cells[0].outputs[0].text
+    said = notebook.cells[1].outputs[0].text
     assert said.startswith("Device: ")
     assert ("no GPU" in said) != torch.cuda.is_available()

@@ -1,6 +1,7 @@
 """What a reader does with the built book: find, turn pages, copy, run, switch to dark."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -9,11 +10,62 @@ from tests.book.conftest import CHAPTERS, ROOT, LookAt, Open
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
-def test_search_finds_a_word_of_the_book(open_page: Open) -> None:
-    page = open_page("search.html?q=softmax")
+def found(page: Any) -> list[str]:
+    """The sections on the page of results, best first, as addresses within the book."""
     page.wait_for_selector("#search-results li")
-    found = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
-    assert any("01_single_head.html" in address for address in found)
+    links = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
+    return [re.sub(r".*/book/|\?[^#]*", "", link) for link in links]
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("sees only its part", "04_split_heads.html"),
+        ("square root", "01_single_head.html"),
+        ("registration bug", "02_registration_bug.html"),
+        ("how many heads", "03_looped_heads.html"),
+        ("view transpose", "04_split_heads.html"),
+        ("sliced", "05_sliced_heads.html"),
+        ("flash attention", "06_fused_heads.html"),
+        ("contiguous", "species.html"),
+        ("softmx", "01_single_head.html"),
+        ("ModuleList", "03_looped_heads.html"),
+    ],
+)
+def test_search_finds_the_section_that_explains(open_page: Open, words: str, page: str) -> None:
+    best = found(open_page(f"search.html?q={words}"))[:4]
+    assert page in [address.partition("#")[0] for address in best]
+
+
+def test_search_shows_what_it_found_and_leads_there(open_page: Open) -> None:
+    page = open_page("search.html?q=softmax")
+    assert "#" in found(page)[0]
+    assert page.locator("#search-results mark").first.inner_text().lower() == "softmax"
+    assert re.fullmatch(r"\d+ sections on \d+ pages", page.locator("#search-count").inner_text())
+    page.locator("#search-results a[href*='#']").first.click()
+    page.wait_for_selector(".bd-article .highlighted")
+    anchor = page.evaluate("document.querySelector(decodeURIComponent(location.hash)) !== null")
+    assert anchor
+
+
+def test_search_says_when_it_finds_nothing_and_shows_what_is_typed_as_text(open_page: Open) -> None:
+    page = open_page("search.html?q=softmax")
+    field = page.locator(".bd-search-container input")
+    field.fill("<qqqq zzzz>")
+    assert "Nothing in the book matches “<qqqq zzzz>”" in page.locator("#search-count").inner_text()
+    assert page.locator("#search-results li").count() == 0
+    field.fill("")
+    assert page.locator("#search-count").inner_text() == ""
+
+
+def test_the_magnifier_stands_beside_the_words(open_page: Open) -> None:
+    page = open_page("search.html?q=softmax")
+    icon = page.locator(".bd-search-container .fa-magnifying-glass").bounding_box()
+    field = page.locator(".bd-search-container input")
+    padding = field.evaluate(
+        "e => e.getBoundingClientRect().left + parseFloat(getComputedStyle(e).paddingLeft)"
+    )
+    assert icon["x"] + icon["width"] <= padding
 
 
 def test_search_opens_from_the_side_bar(open_page: Open) -> None:

@@ -179,6 +179,13 @@ def test_nothing_is_published_that_no_page_is_made_of(site: Path) -> None:
         assert "{%" not in re.sub(r"<pre>.*?</pre>", "", (site / page).read_text(), flags=re.S)
 
 
+@pytest.mark.parametrize("name", sorted(BOOK.texts))
+def test_a_link_says_where_it_leads(name: str) -> None:
+    named = re.findall(r"(?<!!)\[([^\]\n]+)\]\(", BOOK.texts[name])
+    vague = {"here", "there", "this", "this one", "another", "link", "click here", "more"}
+    assert [words for words in named if words.strip().lower() in vague] == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_without_scripts_a_page_is_light_and_has_its_size(
     chromium: Any, site: Path, scheme: str

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cleanformer_lite.checks.grading.statements import needed, parse
+from cleanformer_lite.checks.grading.slicing import needed
+from cleanformer_lite.checks.grading.statements import parse
 
 
 def kept(text: str, name: str = "answer") -> list[str]:
@@ -73,11 +74,43 @@ def test_methods_count_as_part_of_their_class() -> None:
     assert kept(text) == ["WIDTH = 3", "class answer:"]
 
 
-def test_last_definition_is_run_last() -> None:
-    assert kept("def answer(): return 1\ndef answer(): return 2") == [
-        "def answer(): return 1",
-        "def answer(): return 2",
+def test_only_the_last_definition_is_run() -> None:
+    assert kept("def answer(): return 1\ndef answer(): return 2") == ["def answer(): return 2"]
+
+
+def test_what_a_name_was_before_is_not_run() -> None:
+    """A page's own cells use the same names: they train and draw for a long time."""
+    text = """
+import torch
+scores = slow_training()
+answer = scores + 1
+def scores(x): return x * scale
+scale = 2
+middle = scores(3)
+scale = 5
+def answer(x): return scores(x) + middle
+"""
+    assert kept(text.strip()) == [
+        *("def scores(x): return x * scale", "scale = 2", "middle = scores(3)", "scale = 5"),
+        "def answer(x): return scores(x) + middle",
     ]
+
+
+@pytest.mark.parametrize("line", ["if x: base = 1", "for base in [1]: pass", "base += 1"])
+def test_what_may_leave_an_earlier_value_keeps_it(line: str) -> None:
+    text = f"x = 0\nbase = [3]\n{line}\ndef answer(): return base"
+    assert kept(text)[-3:] == ["base = [3]", line, "def answer(): return base"]
+
+
+def test_what_changes_a_module_holds_though_it_is_imported_again() -> None:
+    text = "import torch\ntorch.flag = 1\nimport torch\ndef answer(): return torch"
+    assert kept(text) == text.splitlines()
+
+
+def test_a_decorated_function_reads_at_once() -> None:
+    text = "base = 1\n@compiled\ndef answer(): return base\nbase = 2"
+    statements, _ = parse([("", text)])
+    assert [s.piece.line for s in needed(statements, "answer")] == [1, 2, 4]
 
 
 def test_broken_cell_is_named_and_the_others_stay() -> None:

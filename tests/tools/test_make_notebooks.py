@@ -29,11 +29,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def convert(folder: Path, text: str) -> list[dict[str, Any]]:
-    """Write a page, generate, and return the notebook's cells but for the set-up cell."""
+    """Write a page, generate, and return the notebook's cells, less the two on its top."""
     (folder / "01_page.md").write_text(f"{HEADER}# Page\n\n{text}\n\n{CODE}")
     make_notebooks(folder, check=False)
     cells: list[dict[str, Any]] = json.loads((folder / "01_page.ipynb").read_text())["cells"]
-    return cells[1:]
+    return cells[2:]
 
 
 def markdown(folder: Path, text: str) -> str:
@@ -80,10 +80,16 @@ def test_a_notebook_without_a_page_goes(folder: Path) -> None:
     ]
 
 
-def test_the_first_cell_sets_up_and_names_the_address(folder: Path) -> None:
+def test_the_first_cell_leads_to_page_and_colab_and_the_second_sets_up(folder: Path) -> None:
     convert(folder, "Text")
-    first = json.loads((folder / "01_page.ipynb").read_text())["cells"][0]
+    first, second = json.loads((folder / "01_page.ipynb").read_text())["cells"][:2]
     source = "".join(first["source"])
+    assert "(https://someone.github.io/some_book/book/01_page.html)" in source
+    colab = (
+        "https://colab.research.google.com/github/someone/some_book/blob/main/book/01_page.ipynb"
+    )
+    assert f"]({colab})" in source
+    source = "".join(second["source"])
     assert "git+https://github.com/someone/some_book" in source
     assert "@ADDRESS@" not in source
 
@@ -132,7 +138,7 @@ def test_what_waits_for_a_prediction_is_folded(folder: Path) -> None:
         (
             "```{quiz} a\nWhich?\n- [ ] `3`\n  No.\n- [x] 5\n  Yes.\n```",
             "> **Question**\n>\n> Which?\n\n"
-            "<details>\n<summary>`3`</summary>\n\nNo.\n\n</details>\n\n"
+            "<details>\n<summary><code>3</code></summary>\n\nNo.\n\n</details>\n\n"
             "<details>\n<summary>5</summary>\n\nYes.\n\n</details>",
         ),
         (

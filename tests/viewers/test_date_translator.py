@@ -34,10 +34,11 @@ SMALL = {"embed_dim": 12, "num_heads": 3, "layers": 2, "hidden": 7}
 LINES = """({ model, weights, sources, off }) => {
   const floats = weights && Object.fromEntries(
     Object.entries(weights).map(([name, numbers]) => [name, Float32Array.from(numbers)]));
-  const write = dateTranslator(model.sizes, floats ?? unpack(model.packed));
+  const write = dateTranslator(model.sizes, floats ?? unpack(model.weights));
   return sources.map((source) => write(source, new Set(off ?? [])).pieces);
 }"""
-ALL = """({ model, source }) => dateTranslator(model.sizes, unpack(model.packed))(source)"""
+ALL = """({ model, source }) =>
+  dateTranslator(model.sizes, unpack(model.weights))(source)"""
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +138,16 @@ def with_letters(given: dict[str, Any]) -> Transformer:
     from cleanformer_lite import SplitMultiHeadAttention
 
     model = new_model(**SMALL, attention=SplitMultiHeadAttention).eval()
-    letters, at = given["packed"]["letters"], 0
+    letters, at = given["weights"]["letters"], 0
     read = {}
-    for name, shape, step in given["packed"]["tensors"]:
+    for name, shape, steps in given["weights"]["tensors"]:
         size = torch.Size(shape).numel()
         # "A" in front of each three letters: four letters are three bytes, the last six bits count.
         values = [
             base64.b64decode("AAA" + letter)[2] % 64 - 31 for letter in letters[at : at + size]
         ]
-        read[name] = torch.tensor(values).view(shape) * step
+        rows = torch.tensor(values).view(len(steps), -1) * torch.tensor(steps)[:, None]
+        read[name] = rows.view(shape)
         at += size
     assert at == len(letters)
     model.load_state_dict(read)
@@ -167,7 +169,7 @@ def test_heads_are_drawn_as_linear_layers_begin(run: RunScript) -> None:
     given = described("drawn", model, None)
     text = HELD_OUT[0]
     body = """({ model, source }) =>
-      dateTranslator(model.sizes, unpack(model.packed), () => 1)(source)"""
+      dateTranslator(model.sizes, unpack(model.weights), () => 1)(source)"""
     found = run(body, {"model": given, "source": numbers_of([text])[0]})
     kept = new_model(**SMALL).eval()
     state = dict(rounded(model).state_dict())

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -118,6 +118,69 @@ def test_a_notebook_leaves_it_its_keys(weights: Tensor, open_html: Callable[...,
     assert page.locator("svg [data-lm-suppress-shortcuts=true]").count() == reached.count()
 
 
+@pytest.mark.parametrize("width", [900, 390])
+def test_it_reaches_across_the_page_and_fits_a_phone(
+    weights: Tensor, open_html: Callable[..., Page], width: int
+) -> None:
+    words = ["a", "longest word here", "c"]
+    page = open_html(
+        written(weights[..., :QUERIES], words), viewport={"width": width, "height": 700}
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drawn = page.locator("svg").bounding_box()
+    assert drawn is not None
+    assert drawn["width"] == pytest.approx(min(760, width - 16), abs=1)
+    sides = page.locator(".right, .left").evaluate_all(
+        "all => all.map(e => e.querySelector('g:last-child').getBoundingClientRect())"
+        ".map(box => [box.left, box.right])"
+    )
+    assert all(drawn["x"] - 1 <= a and b <= drawn["x"] + drawn["width"] + 1 for a, b in sides)
+
+
+def test_what_is_read_is_marked_below_its_word_not_over_it(
+    weights: Tensor, open_html: Callable[..., Page]
+) -> None:
+    page = open_html(written(weights[..., :QUERIES], QUERY_WORDS))
+    page.locator(".left").focus()
+    page.keyboard.press("ArrowDown")
+    boxes = "all => all.map(e => e.getBoundingClientRect()).map(box => [box.top, box.bottom])"
+    words = page.locator(".right text").evaluate_all(boxes)
+    marks = page.locator(".right .attentionBoxes rect").evaluate_all(boxes)
+    assert len(marks) == HEADS * QUERIES
+    # A letter's box has room below its foot: let a mark reach two pixels into that.
+    assert not any(a < d - 2 and c < b for a, b in marks for c, d in words)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_heads_are_told_apart(weights: Tensor, open_html: Callable[..., Page], theme: str) -> None:
+    eight = weights[:1, :, :QUERIES].expand(8, -1, -1)
+    page = open_html(written(eight, QUERY_WORDS), theme=f'data-theme="{theme}"')
+    ways = page.locator(".headAttention").evaluate_all(
+        "all => all.map(e => e.querySelector('line').getBoundingClientRect().top)"
+    )
+    assert len({round(way, 1) for way in ways}) == 8  # none lies over another
+    inks = page.locator(".headAttention line:first-child").evaluate_all(
+        "all => [...new Set(all.map(e => getComputedStyle(e).stroke))]"
+    )
+    assert len(inks) == 8
+    ground = (255, 255, 255) if theme == "light" else (20, 24, 30)
+    for ink in inks:
+        rgb = [int(n) for n in re.findall(r"\d+", ink)[:3]]
+        assert contrast(rgb, ground) >= 3
+
+
+def contrast(one: Sequence[int], other: Sequence[int]) -> float:
+    """WCAG's contrast of two colours, given as red, green and blue from 0 to 255."""
+
+    def luminance(rgb: Sequence[int]) -> float:
+        parts = [n / 255 for n in rgb]
+        linear = [n / 12.92 if n <= 0.04045 else ((n + 0.055) / 1.055) ** 2.4 for n in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_importing_viewers_is_light() -> None:
     code = (
         "import sys, cleanformer_lite.viewers\n"
@@ -125,3 +188,22 @@ def test_importing_viewers_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of `rgb(r, g, b)`, as WCAG defines it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_each_heads_number_stands_out_from_its_square(open_html: Callable[..., Page]) -> None:
+    eight = torch.ones(8, 3, 3).softmax(-1)
+    page = open_html(written(eight, QUERY_WORDS))
+    fills = "all => all.map(e => getComputedStyle(e).fill)"
+    grounds = page.get_by_role("checkbox").evaluate_all(fills)
+    inks = page.locator("svg > text[aria-hidden]").evaluate_all(fills)
+    assert len(grounds) == len(inks) == len(set(grounds)) == 8
+    for ground, ink in zip(grounds, inks, strict=True):
+        light, dark = sorted((luminance(ground), luminance(ink)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ground, ink)

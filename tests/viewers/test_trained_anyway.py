@@ -1,14 +1,17 @@
 import json
 import math
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
+from write_mistakes import failing, mistake_modules
 
 from cleanformer_lite import SplitMultiHeadAttention
+from cleanformer_lite.checks.course.split_heads import MODULE
 from cleanformer_lite.copy_back import train_copy_back
-from cleanformer_lite.viewers.trained_anyway import RECORDED, WHAT, guess_the_broken
+from cleanformer_lite.viewers.trained_anyway import RECORDED, TESTS, WHAT, guess_the_broken
 
 Open = Callable[..., Page]
 TASK = "one and three back"
@@ -64,8 +67,7 @@ def test_guesses_are_counted_against_the_record(open_page: Open, open_live: Open
     names = [run["name"] for run in guess_the_broken().runs]
     runs = {run["name"]: run for run in recorded()["runs"]}
     marked = set(names[1:4])
-    right = sum((name in marked) == runs[name]["broken"] for name in names)
-    assert right != len(marked)  # or a count of marks would pass for one of right guesses
+    hits = sum(runs[name]["broken"] for name in marked)
     low = [n for n in names if runs[n]["broken"] and runs[n]["tasks"][TASK]["losses"][-1] < 0.1]
     texts = []
     for opened in (open_page, open_live):
@@ -79,9 +81,79 @@ def test_guesses_are_counted_against_the_record(open_page: Open, open_live: Open
         assert f"{runs[names[0]]['tasks'][TASK]['losses'][-1]:.2f} at last" in label
     assert texts[0] == texts[1]
     assert texts[0] == (
-        f"You judged {right} of {len(names)} rightly. 10 are broken, "
-        f"and {len(low)} of these end with a loss below 0.1."
+        f"{hits} hits of 10, {len(marked) - hits} false alarms of 2. "
+        f"{len(low)} of the broken end with a loss below 0.1."
     )
+
+
+def test_marking_all_is_no_way_to_win(open_page: Open) -> None:
+    page = open_page(guess_the_broken())
+    for letter in "ABCDEFGHIJKL":
+        page.get_by_label(f"{letter} is broken").check()
+    page.get_by_role("button", name="Reveal").click()
+    assert page.locator(".says").inner_text().startswith("10 hits of 10, 2 false alarms of 2.")
+
+
+def test_what_a_test_catches_was_found_by_running_it() -> None:
+    modules = mistake_modules()
+    for run in recorded()["runs"]:
+        expected = list(failing(modules[run["name"]][0])) if run["broken"] else []
+        assert run["caught"] == expected
+    assert set(TESTS) <= set(MODULE.properties)
+
+
+def fewest() -> list[tuple[str, ...]]:
+    broken = [set(run["caught"]) for run in recorded()["runs"] if run["broken"]]
+    for size in range(1, len(TESTS) + 1):
+        if found := [
+            set_ for set_ in combinations(TESTS, size) if all(b & {*set_} for b in broken)
+        ]:
+            return found
+    return []
+
+
+def run_by_mouse(page: Page, test: str) -> None:
+    page.locator(f"[data-key=test{test}]").click()
+
+
+def run_by_touch(page: Page, test: str) -> None:
+    page.locator(f"[data-key=test{test}]").tap()
+
+
+def run_by_keyboard(page: Page, test: str) -> None:
+    page.locator(f"[data-key=test{test}]").focus()
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("act", [run_by_mouse, run_by_touch, run_by_keyboard])
+def test_tests_turn_the_cards_that_they_catch(open_page: Open, open_live: Open, act: Any) -> None:
+    best = fewest()[0]
+    texts = []
+    for opened in (open_page, open_live):
+        page = opened(guess_the_broken(), has_touch=act is run_by_touch)
+        assert page.locator(".tests").is_hidden()  # first the guess
+        page.get_by_role("button", name="Reveal").click()
+        caught: set[str] = set()
+        for at, test in enumerate(best):
+            act(page, test)
+            caught |= {run["name"] for run in recorded()["runs"] if test in run["caught"]}
+            turned = page.locator(".caught .back strong").all_inner_texts()
+            assert {text.removeprefix("Caught: ").replace(" ", "_") for text in turned} == caught
+            said = page.locator(".says").inner_text()
+            assert f"{at + 1} test" in said
+            assert f"{len(caught)} of 10 caught, and none of the 2 right ones." in said
+            assert ("Still at large" in said) == (len(caught) < 10)
+        texts.append(page.locator(".says").inner_text())
+    assert texts[0] == texts[1]
+    assert "Fewer cannot do it." in texts[0]
+    act(page, next(test for test in TESTS if test not in best))
+    assert f"It can be done with {len(best)}." in page.locator(".says").inner_text()
+
+
+def test_a_second_module_and_a_count_catch_all() -> None:
+    """What the viewer says when all are caught."""
+    for run in recorded()["runs"]:
+        assert bool({"equal_to_torch", "parameter_count"} & set(run["caught"])) == run["broken"]
 
 
 def test_a_task_or_run_that_is_not_there_is_refused() -> None:
@@ -90,3 +162,5 @@ def test_a_task_or_run_that_is_not_there_is_refused() -> None:
         viewer.task = "sums"
     with pytest.raises(ValueError, match=r"wanted runs from 0 to 11, got \[12\]"):
         viewer.guesses = [12]
+    with pytest.raises(ValueError, match=r"wanted tests of .*, got \['luck'\]"):
+        viewer.tests = ["luck"]

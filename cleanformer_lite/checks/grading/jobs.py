@@ -18,6 +18,7 @@ from cleanformer_lite.checks import EXERCISES, Observations, observe
 from cleanformer_lite.checks.grading.confine import confine
 from cleanformer_lite.checks.grading.limits import Limits, apply_limits
 from cleanformer_lite.checks.grading.result import judge_attempt
+from cleanformer_lite.checks.grading.slicing import hides_something, needed
 from cleanformer_lite.checks.grading.statements import (
     FUTURE,
     Piece,
@@ -25,8 +26,6 @@ from cleanformer_lite.checks.grading.statements import (
     Unparsed,
     compile_piece,
     file_of,
-    hides_something,
-    needed,
     parse,
 )
 from cleanformer_lite.checks.grading.wire import BadFrame, encode

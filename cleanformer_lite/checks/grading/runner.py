@@ -22,6 +22,7 @@ from cleanformer_lite.checks.grading.worker import remove
 
 GRACE = 10.0
 JUDGING_SECONDS = 10.0  # of one answer
+CLEARING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ class Runner:
         self.jobs = jobs
         self.sandbox = choose(isolation)
         self.closed = False
-        self.folder = tempfile.mkdtemp(prefix="cleanformer-answers-")
-        os.chmod(self.folder, 0o711)
+        self.folder = f"/tmp/cleanformer-answers-{secrets.token_hex(8)}"  # within the sandbox
+        if not self.sandbox.bubblewrap:
+            self.folder = tempfile.mkdtemp(prefix="cleanformer-answers-")
+            os.chmod(self.folder, 0o711)
         self.warm = WarmProcess(self.folder, self.sandbox)
         self.slots = [Slot(self.warm, number) for number in range(jobs)]
         self.free: queue.Queue[Slot] = queue.Queue()
@@ -75,7 +78,8 @@ class Runner:
         for slot in self.slots:
             slot.hang_up()
         self.warm.close()
-        remove(self.folder, 60.0)
+        if not self.sandbox.bubblewrap:
+            remove(self.folder, CLEARING_SECONDS)
 
     def read(self, submission: Submission, exercises: Sequence[str]) -> dict[str, Any]:
         """Take a file apart: the code that each exercise needs, or "trouble" and a reason.

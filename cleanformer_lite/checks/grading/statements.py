@@ -1,4 +1,4 @@
-"""Which statements of a file an answer needs: a notebook's timings and plots are not run again."""
+"""Take a file apart into statements, each with the names that it reads and writes."""
 
 import __future__
 
@@ -14,14 +14,11 @@ for _feature in __future__.all_feature_names:
     FUTURE |= getattr(__future__, _feature).compiler_flag
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 STORES = {"STORE_GLOBAL", "STORE_NAME"}
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 KEPT_CELL_MAGICS = ("%%time", "%%capture", "%%prun", "%%memit")
 CELL_MAGIC = re.compile(r"(\s*)(%%\S*)[^\n]*\n?(.*)", re.DOTALL)
 TIMED = re.compile(r"^([ \t]*)%(?:time|prun|memit)[ \t]+(?=[^\s-])", re.MULTILINE)
 MAGIC = re.compile(r"^([ \t]*)(?:[\w, ]+= *)?[%!?].*$|^([ \t]*)[\w.]+\?\??[ \t]*$", re.MULTILINE)
-# Calls of these by name may change what no analysis sees; calls of what was imported from our own
-# package, and of Python's other functions, change nothing.
-CHANGES_ANYTHING = {"setattr", "delattr", "exec", "eval", "globals", "vars", "locals", "__import__"}
-HARMLESS = {"print", "display", "help", "len", "isinstance", "repr", "list", "sorted", "type", "id"}
 
 Cells = Iterable[tuple[str, str]]
 
@@ -44,14 +41,18 @@ class Piece:
 class Statement:
     """One statement of a file, its code, and the names that it reads and writes.
 
-    `writes_later` are global names that a function writes or changes once it is called, `calls`
-    names on which a method is called for its effect, `imports` those of modules. `arguments` holds,
-    for each bare call, the function's name and the names that it is given.
+    `reads_now` are read when it runs, `reads_later` when what it defines is called. `binds` are
+    names that it gives a new value whatever happens: earlier values are gone. `writes_later` are
+    global names that a function writes or changes once it is called, `calls` names on which a
+    method is called for its effect, `imports` those of modules. `arguments` holds, for each bare
+    call, the function's name and the names that it is given.
     """
 
     piece: Piece
     code: CodeType
-    reads: frozenset[str]
+    reads_now: frozenset[str]
+    reads_later: frozenset[str]
+    binds: frozenset[str]
     writes: frozenset[str]
     writes_later: frozenset[str]
     calls: frozenset[str]
@@ -136,7 +137,9 @@ def _statements_of(cell: str, text: str, flags: int) -> Iterator[Statement]:
         yield Statement(
             piece=piece,
             code=code,
-            reads=frozenset(_names(code, LOADS)),
+            reads_now=frozenset(_reads_now(node, code)),
+            reads_later=inner_reads,
+            binds=frozenset(_bound(node)),
             writes=frozenset(_names(code, STORES)) | changed,
             writes_later=stored_later | ((changed | called) & inner_reads),
             calls=called,
@@ -167,6 +170,43 @@ def _names(code: CodeType, operations: set[str]) -> Iterator[str]:
             yield str(step.argval)
     inner = operations if operations is LOADS else operations - {"STORE_NAME"}
     yield from _names_within(code, inner)
+
+
+def _reads_now(node: ast.stmt, code: CodeType) -> Iterator[str]:
+    """Yield the global names that a statement reads when it runs.
+
+    A definition without decorators reads what its functions read only once they are called.
+    """
+    defines = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    if not defines or getattr(node, "decorator_list", []):
+        yield from _names(code, LOADS)
+        return
+    at_once = [code]
+    while at_once:
+        inner = at_once.pop()
+        yield from (str(s.argval) for s in dis.get_instructions(inner) if s.opname in LOADS)
+        # What stands in a class runs with it, and so does a comprehension; `def` and `lambda` wait.
+        class_name = node.name if isinstance(node, ast.ClassDef) else ""
+        at_once += [
+            constant
+            for constant in inner.co_consts
+            if isinstance(constant, CodeType)
+            and (constant.co_name in (class_name, *COMPREHENSIONS))
+        ]
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement gives a new value whatever happens.
+
+    An import is left out: the module is the same as before, with all that was changed in it.
+    """
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    for target in targets:
+        for part in ast.walk(target):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                yield part.id
 
 
 def _names_within(code: CodeType, operations: set[str]) -> Iterator[str]:
@@ -223,47 +263,3 @@ def _root(node: ast.expr) -> Iterator[str]:
             node = node.value
         if isinstance(node, ast.Name):
             yield node.id
-
-
-def needed(statements: list[Statement], name: str) -> list[Statement]:
-    """Return the statements that define `name` and, in order, all that they rest on.
-
-    A function of a module (`torch.cuda.synchronize()` in a timing loop) makes no statement needed.
-    """
-    modules = frozenset[str]().union(*(statement.imports for statement in statements))
-    later = {name: s.writes_later for s in statements for name in s.writes if s.writes_later}
-    changes = []
-    for statement in statements:
-        called = (later.get(function, frozenset()) for function, _ in statement.arguments)
-        methods = statement.calls - modules
-        changes.append(statement.writes.union(methods, *called))
-    wanted = {name}
-    kept: set[int] = set()
-    grown = True
-    while grown:
-        grown = False
-        for index, statement in enumerate(statements):
-            if index not in kept and (statement.takes_all or changes[index] & wanted):
-                kept.add(index)
-                wanted |= statement.reads
-                grown = True
-    return [statements[index] for index in sorted(kept)]
-
-
-def hides_something(statements: list[Statement], kept: list[Statement], name: str) -> bool:
-    """Say whether what is not kept may change the answer in a way that no analysis sees.
-
-    So may `setattr(Answer, ...)`, `exec`, a function of the file that is handed the answer, and a
-    decorator that registers.
-    """
-    defined = frozenset[str]().union(*(s.writes for s in kept if s.defines), {name})
-    ours = frozenset[str]().union(*(s.ours for s in statements), HARMLESS)
-    within = {id(statement) for statement in kept}
-    for statement in statements:
-        if id(statement) in within:
-            continue
-        if statement.reads & CHANGES_ANYTHING:
-            return True
-        if any(given & defined and f not in ours for f, given in statement.arguments):
-            return True
-    return False

@@ -1,0 +1,25 @@
+from pathlib import Path
+
+from try_versions import lowest_versions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_each_bound_becomes_a_pin() -> None:
+    text = """
+dependencies = ["torch>=2.6"]
+[project.scripts]
+[project.optional-dependencies]
+book = ["a-b>=0.9.9", "c>=7"]
+other = ["c>=7"]
+[tool.x]
+"d>=1"
+"""
+    assert lowest_versions(text) == ["a-b==0.9.9", "c==7", "torch==2.6"]
+
+
+def test_no_requirement_of_ours_is_without_a_bound() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    pins = dict(pin.split("==") for pin in lowest_versions(project))
+    assert pins["anywidget"] == "0.9.9"  # 0.9.8 fails with ipywidgets 7, which Colab has
+    assert {"torch", "bertviz", "ipywidgets", "matplotlib", "safetensors", "tqdm"} <= set(pins)
