@@ -1,4 +1,4 @@
-"""Marks that say where in a sequence a place is."""
+"""Marks that say where in a sequence a vector stands."""
 
 import math
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def positions(length: int, embed_dim: int) -> Tensor:
-    """Mark each place by sines and cosines, from fast to slow.
+    """Mark each position by sines and cosines, from fast to slow.
 
     Shapes: -> `(L, E)`.
 
     Source: Vaswani et al. (2017), section 3.5.
     """
-    place = torch.arange(length)[:, None]
+    index = torch.arange(length)[:, None]
     even = torch.arange(0, embed_dim, 2)
-    angle = place * torch.exp(-math.log(10_000.0) * even / embed_dim)  # (L, E / 2)
+    angle = index * torch.exp(-math.log(10_000.0) * even / embed_dim)  # (L, E / 2)
     marks = torch.zeros(length, embed_dim)
     marks[:, 0::2] = angle.sin()
     marks[:, 1::2] = angle.cos()[:, : embed_dim // 2]

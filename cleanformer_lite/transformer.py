@@ -13,7 +13,7 @@ MakeAttention = Callable[[int, int], nn.Module]
 
 
 class EncoderBlock(nn.Module):
-    """Read the other places, then think about one's own; each adds to what was there.
+    """Read the other positions, then work on each alone; both add to what was there.
 
     Shapes: x `(N, S, E)`, attn_mask broadcastable to `(N, H, S, S)` -> `(N, S, E)`.
 
@@ -36,7 +36,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Read one's own past, then the source, then think.
+    """Read the own past, then the source, then work on each position alone.
 
     Shapes: x `(N, L, E)`, memory `(N, S, E)`, memory_mask broadcastable to `(N, H, L, S)` ->
         `(N, L, E)`.
@@ -66,7 +66,7 @@ class Transformer(nn.Module):
     """Encoder, decoder, and one embedding that serves source, target and output.
 
     Shapes: source `(N, S)` and target `(N, L)` of piece numbers -> logits `(N, L, V)` for V pieces:
-        at each place, for the piece that comes next.
+        at each position, for the piece that comes next.
 
     Raises: ValueError for fewer than one layer, or as the attention modules do.
 
@@ -113,7 +113,7 @@ class Transformer(nn.Module):
         return self.encoder_norm(x), mask
 
     def decode(self, target: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
-        """Say at each place of the target which piece comes next.
+        """Say at each position of the target which piece comes next.
 
         Shapes: target `(N, L)`, memory `(N, S, E)`, memory_mask `(N, 1, 1, S)` -> `(N, L, V)`.
         """
@@ -135,5 +135,5 @@ class Transformer(nn.Module):
 
 
 def feed_forward(embed_dim: int, hidden: int) -> nn.Sequential:
-    """Build the two layers that think about one place alone."""
+    """Build the two layers that work on one position alone."""
     return nn.Sequential(nn.Linear(embed_dim, hidden), nn.ReLU(), nn.Linear(hidden, embed_dim))

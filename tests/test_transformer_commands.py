@@ -21,7 +21,8 @@ def test_translate(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "got nothing"), ("월", "place 1: wanted a year"), ("a", "place 1")]
+    ("text", "message"),
+    [("", "got nothing"), ("월", "position 1: wanted a year"), ("a", "position 1")],
 )
 def test_what_is_no_date_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -31,9 +31,9 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         "--install",
-        default="cleanformer_lite",
+        default="git+https://github.com/cleanformer-lite/cleanformer_lite",
         metavar="WHAT",
-        help="what pip installs: a name, or git+https://… (default: cleanformer_lite)",
+        help="what pip installs (default: the repository of this package)",
     )
     parser.set_defaults(run=classroom)
 

@@ -16,7 +16,7 @@ single wrong letter.
 """
 ABOUT_TRANSLATE = """\
 Translate a date from 1900 to 2099, as in "Monday, November 23, 2026". What is no such date is
-refused, with the place.
+refused, and the message says where.
 """
 
 
@@ -127,7 +127,7 @@ def translate(chosen: argparse.Namespace) -> int:
     """Print the translation, after a look at the text; returns the exit code."""
     from cleanformer_lite.translation.korean_dates import read_korean
 
-    read_korean(chosen.text)  # refuses what is no date, with the place, before torch is loaded
+    read_korean(chosen.text)  # refuses what is no date before torch is loaded
 
     from cleanformer_lite.translation.checkpoints import load_model
     from cleanformer_lite.translation.decoding import translate as decode

@@ -44,7 +44,7 @@ def greedy(model: Transformer, source: Tensor, *, longest: int = 16) -> Tensor:
 def translate(model: Transformer, texts: list[str], *, batch: int = 512) -> list[str]:
     """Translate dates in Korean words.
 
-    Raises: ValueError, with the place, for a syllable that occurs in no date.
+    Raises: ValueError, with its position, for a syllable that occurs in no date.
     """
     device = model.embedding.weight.device
     said = []

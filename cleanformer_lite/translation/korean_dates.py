@@ -75,39 +75,40 @@ PARTS = (
 def read_korean(text: str) -> datetime.date:
     """Read a date in Korean words.
 
-    Raises: ValueError with the place, counted from 1, of what is no part of such a date: an unknown
-        syllable, a word that is not the part wanted there, a day that the calendar has not.
+    Raises: ValueError with the position, counted from 1, of what is no part of such a date: an
+        unknown syllable, a word that is not the part wanted there, a day that the calendar does
+        not have.
     """
-    for place, letter in enumerate(text, start=1):
+    for position, letter in enumerate(text, start=1):
         if not letter.isspace() and letter not in ROMANISED:
-            raise ValueError(f"place {place}: {letter!r} occurs in no date in Korean words")
+            raise ValueError(f"position {position}: {letter!r} occurs in no date in Korean words")
     words = [(found.start() + 1, found[0]) for found in re.finditer(r"\S+", text)]
     if not words:
         raise ValueError("wanted a date in Korean words, got nothing")
     numbers = []
-    for (wanted, known), (place, word) in zip(PARTS, words, strict=False):
+    for (wanted, known), (position, word) in zip(PARTS, words, strict=False):
         if word not in known:
-            raise ValueError(f"place {place}: wanted {wanted}, got {word}")
+            raise ValueError(f"position {position}: wanted {wanted}, got {word}")
         numbers.append(known[word])
     if len(words) != len(PARTS):
-        place = words[len(PARTS)][0] if len(words) > len(PARTS) else len(text) + 1
+        position = words[len(PARTS)][0] if len(words) > len(PARTS) else len(text) + 1
         wanted = PARTS[len(words)][0] if len(words) < len(PARTS) else "nothing more"
-        raise ValueError(f"place {place}: wanted {wanted}")
-    return as_day(numbers, [place for place, _ in words])
+        raise ValueError(f"position {position}: wanted {wanted}")
+    return as_day(numbers, [position for position, _ in words])
 
 
-def as_day(numbers: list[int], places: list[int]) -> datetime.date:
+def as_day(numbers: list[int], positions: list[int]) -> datetime.date:
     """Turn year, month, day and weekday into a day of the calendar.
 
-    Raises: ValueError, with the place, if there is no such day or it is another day of the week.
+    Raises: ValueError, with the position, if there is no such day or it is another day of the week.
     """
     year, month, number, weekday = numbers
     try:
         day = datetime.date(year, month, number)
     except ValueError:
         name = f"{ENGLISH_MONTHS[month - 1]} {year}"
-        raise ValueError(f"place {places[2]}: {name} has no day {number}") from None
+        raise ValueError(f"position {positions[2]}: {name} has no day {number}") from None
     if day.weekday() != weekday:
         right = f"{WEEKDAYS[day.weekday()]}요일 ({ENGLISH_WEEKDAYS[day.weekday()]})"
-        raise ValueError(f"place {places[3]}: that day is a {right}")
+        raise ValueError(f"position {positions[3]}: that day is a {right}")
     return day

@@ -22,7 +22,7 @@ SIZES = {"embed_dim": 64, "num_heads": 4, "layers": 2, "hidden": 128}
 
 
 def loss_of(model: Transformer, source: Tensor, target: Tensor) -> Tensor:
-    """Ask at each place for the next piece; padding does not count."""
+    """Ask at each position for the next piece; padding does not count."""
     logits = model(source, target[:, :-1])
     return F.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD)
 

@@ -19,11 +19,11 @@ ENGLISH_PIECE = re.compile("|".join(map(re.escape, [*ENGLISH, *"0123456789", ", 
 def korean_pieces(text: str) -> list[str]:
     """Cut Korean text into syllables, without the spaces.
 
-    Raises: ValueError, with the place, for a syllable that occurs in no date.
+    Raises: ValueError, with its position, for a syllable that occurs in no date.
     """
-    for place, letter in enumerate(text, start=1):
+    for position, letter in enumerate(text, start=1):
         if not letter.isspace() and letter not in ROMANISED:
-            raise ValueError(f"place {place}: {letter!r} occurs in no date in Korean words")
+            raise ValueError(f"position {position}: {letter!r} occurs in no date in Korean words")
     return [letter for letter in text if not letter.isspace()]
 
 

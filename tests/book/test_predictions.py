@@ -53,9 +53,7 @@ def test_no_answer_lies_open_below_its_question(page: Path) -> None:
         assert last == -1 or WAITS.match(between[last:]), place[2]
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in CHAPTERS if p.stem != "07_transformer"], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_it_asks_before_it_shows(page: Path) -> None:
     assert len(directives(page, "predict")) >= 2
     assert "{admonition} Predict" not in page.read_text(encoding="utf-8")

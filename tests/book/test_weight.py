@@ -9,6 +9,7 @@ import pytest
 from tests.book.conftest import CHAPTERS, PAGES, LookAt
 
 MOST = 300_000  # bytes, gzipped
+MOST_WITH_A_MODEL = {"book/07_transformer.html": 350_000}  # a translator's weights stand in it
 MOST_FOR_A_VIEWER = 40_000  # bytes, as they stand in the page
 FIGURES = (".png", ".jpg", ".svg")
 
@@ -26,7 +27,7 @@ def test_a_page_is_light(look_at: LookAt, name: str, capsys: pytest.CaptureFixtu
     with capsys.disabled():
         print(f"\n{name}: {raw // 1000} kB, gzipped {zipped // 1000} kB, {len(files)} files")
     assert len(files) > 5
-    assert zipped <= MOST
+    assert zipped <= MOST_WITH_A_MODEL.get(name, MOST)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

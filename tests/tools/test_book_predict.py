@@ -124,13 +124,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
-@pytest.fixture
-def read(chromium: Browser, built: Path) -> Iterator[Callable[..., Page]]:
+# WebDriver BiDi has no word yet for a page without scripts, nor for a finger.
+in_chromium = pytest.mark.parametrize("read", ["chromium"], indirect=True)
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def read(request: pytest.FixtureRequest, built: Path) -> Iterator[Callable[..., Page]]:
+    browser: Browser = request.getfixturevalue(request.param)
     contexts = []
     complaints: list[str] = []
 
     def opened(**settings: Any) -> Page:
-        contexts.append(chromium.new_context(offline=True, **settings))
+        contexts.append(browser.new_context(offline=True, **settings))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(built.as_uri())
@@ -274,6 +279,7 @@ def test_paper_shows_all_and_the_screen_waits_again(read: Callable[..., Page]) -
     assert page.locator("details.waits[open]").count() == 0
 
 
+@in_chromium
 def test_without_javascript_it_is_plain_text_with_boxes_to_open(
     read: Callable[..., Page],
 ) -> None:
@@ -304,6 +310,7 @@ def test_it_works_where_nothing_may_be_kept(read: Callable[..., Page]) -> None:
     assert page.get_by_text("The root of 64.").is_visible()
 
 
+@in_chromium
 def test_nothing_moves_when_the_page_wakes_up(read: Callable[..., Page]) -> None:
     still, awake = read(java_script_enabled=False), read()
     where = "document.querySelector('#sums').getBoundingClientRect().top"

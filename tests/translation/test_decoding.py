@@ -65,7 +65,7 @@ def test_text_without_an_end_is_read_to_its_last_piece() -> None:
 
 
 def test_unknown_text_is_refused_with_the_place() -> None:
-    with pytest.raises(ValueError, match="place 3: 'x'"):
+    with pytest.raises(ValueError, match="position 3: 'x'"):
         korean_pieces("이 x")
     with pytest.raises(ValueError, match=r"wanted a date like .*got 'Monday 3'"):
         english_pieces("Monday 3")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+BOTH = ("chromium", "firefox")
 SHELL = """<!doctype html><html lang="en" {theme}><head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>A viewer</title></head><body>{body}</body></html>"""
@@ -36,14 +37,22 @@ viewer.render({{ model, el: document.getElementById("live") }});
 
 
 @pytest.fixture
-def open_html(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+def browser(request: pytest.FixtureRequest) -> Any:
+    """Chromium, or what a test names with `parametrize("browser", BOTH, indirect=True)`."""
+    return request.getfixturevalue(getattr(request, "param", "chromium"))
+
+
+@pytest.fixture
+def open_html(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def opened(body: str, *, theme: str = "", **settings: Any) -> Page:
         file = tmp_path / f"{len(contexts)}.html"
         file.write_text(SHELL.format(body=body, theme=theme), encoding="utf8")
-        contexts.append(chromium.new_context(offline=True, reduced_motion="reduce", **settings))
+        if browser.browser_type.name == "chromium":  # Firefox is at rest already
+            settings["reduced_motion"] = "reduce"
+        contexts.append(browser.new_context(offline=True, **settings))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text))

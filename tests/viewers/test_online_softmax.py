@@ -7,8 +7,10 @@ import torch
 from playwright.sync_api import Page
 
 from cleanformer_lite.viewers.online_softmax import SCORES, VALUES, read_in_blocks
+from tests.viewers.conftest import BOTH
 
 Open = Callable[..., Page]
+in_both = pytest.mark.parametrize("browser", BOTH, indirect=True)
 
 
 def numbers(page: Page) -> list[float]:
@@ -26,6 +28,7 @@ def wanted(keys: list[int]) -> list[float]:
     return [top.item(), torch.exp(scores - top).sum().item(), mean.item()]
 
 
+@in_both
 @pytest.mark.parametrize("block", [1, 3, 5, 12])
 def test_after_each_block_the_three_are_those_of_the_whole_row(
     open_page: Open, open_live: Open, block: int
@@ -43,6 +46,7 @@ def test_after_each_block_the_three_are_those_of_the_whole_row(
         assert page.get_by_role("button", name="Next block").is_disabled()
 
 
+@in_both
 def test_what_was_kept_shrinks_by_the_factor_that_is_said(open_page: Open) -> None:
     page = open_page(read_in_blocks(block=3))
     heights = []
@@ -74,6 +78,7 @@ def test_the_order_changes_the_way_but_not_the_end(open_page: Open, order: str) 
     assert numbers(page) == pytest.approx(wanted(keys), abs=6e-3)
 
 
+@in_both
 def test_a_block_holds_as_many_scores_as_the_slider_says_by_keys(open_page: Open) -> None:
     page = open_page(read_in_blocks(block=3))
     page.keyboard.press("Tab")  # Back is off while nothing is read
@@ -87,6 +92,7 @@ def test_a_block_holds_as_many_scores_as_the_slider_says_by_keys(open_page: Open
     assert full == [len(SCORES), 5]
 
 
+@in_both
 def test_it_goes_back_and_plays(open_page: Open) -> None:
     page = open_page(read_in_blocks(block=6))
     page.get_by_role("button", name="Next block").click()

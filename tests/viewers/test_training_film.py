@@ -12,8 +12,10 @@ from playwright.sync_api import Page
 from cleanformer_lite import LoopedMultiHeadAttention
 from cleanformer_lite.copy_back import copy_back_batch, train_copy_back
 from cleanformer_lite.viewers.training_film import watch_training
+from tests.viewers.conftest import BOTH
 
 Open = Callable[..., Page]
+in_both = pytest.mark.parametrize("browser", BOTH, indirect=True)
 ORDER = [
     (name, residual)
     for residual in (True, False)
@@ -101,6 +103,7 @@ def by_keyboard(page: Page) -> None:
     page.keyboard.press("Home")
 
 
+@in_both
 @pytest.mark.parametrize("act", [by_mouse, by_keyboard])
 def test_curves_are_drawn_then_held_against_the_record(
     open_page: Open, open_live: Open, act: Any
@@ -128,6 +131,7 @@ def test_a_finger_draws_too(open_page: Open) -> None:
     assert page.locator(".says").inner_text().startswith("1 of 6 curves drawn.")
 
 
+@in_both
 @pytest.mark.parametrize("frame", [0, 13, 25])
 def test_a_frame_shows_the_numbers_of_its_step(
     open_page: Open, open_live: Open, frame: int
@@ -181,6 +185,7 @@ def test_the_other_group_is_a_click_away(open_page: Open) -> None:
     assert f"loss {run_of('built in forward', residual=False)['losses'][0]:.2f}" in text
 
 
+@in_both
 def test_it_plays_to_its_end_and_pauses(open_page: Open) -> None:
     viewer = watch_training("looped_heads", ask=False)
     viewer.frame = 23
