@@ -20,7 +20,7 @@ class SlicedMultiHeadAttention(nn.Module):
     Raises: ValueError if num_heads does not divide embed_dim, or as `scaled_dot_product_attention`
         does.
 
-    Source: the "narrow" module of https://github.com/pbloem/former
+    Source: this book; the "narrow" module of https://github.com/pbloem/former is its shared form
     """
 
     def __init__(

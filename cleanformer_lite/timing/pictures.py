@@ -37,8 +37,9 @@ def draw_bars(
         for name, (time, texts) in bars.items()
     )
     return (
-        '<div class="times" style="overflow-x:auto" tabindex="0" role="region" '
-        'aria-label="Times"><table style="border-collapse:collapse"><thead><tr><td></td><td></td>'
+        '<div data-follows-theme style="overflow-x:auto" tabindex="0" role="region" '
+        'aria-label="Times"><table style="border-collapse:collapse;margin:0"><thead><tr>'
+        "<td></td><td></td>"
         f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
         f'<p style="font-size:.9em">{escape(birth)}</p>'
     )

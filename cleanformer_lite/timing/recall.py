@@ -59,7 +59,7 @@ class Timings:
 
     def _repr_html_(self) -> str:
         if not self.rows:
-            return f"<p>{escape(self.source)}</p>"
+            return f"<p data-follows-theme>{escape(self.source)}</p>"
         head, lines = self.table()
         titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
         body = "".join(
@@ -67,7 +67,9 @@ class Timings:
             for line in lines
         )
         return (
-            f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+            '<div data-follows-theme style="overflow-x:auto" tabindex="0" role="region" '
+            f'aria-label="Times"><table><thead><tr>{titles}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
             f"<p>Other columns: relative to {escape(self.names[0])}. {escape(self.source)}</p>"
         )
 

@@ -392,7 +392,7 @@ export default {
     };
     board.addEventListener("pointerover", ask((event) => (pointed = event.pointerType === "mouse" ? keyOf(event) : null)));
     board.addEventListener("pointerleave", ask(() => (pointed = null)));
-    board.addEventListener("focusin", ask((event) => { focused = keyOf(event); drawEdit(); }));
+    board.addEventListener("focusin", ask((event) => { focused = keyOf(event); pointed = null; drawEdit(); }));
     board.addEventListener("focusout", () => { focused = null; });
     board.addEventListener("click", (event) => keyOf(event) && put(model, "cell", keyOf(event) === state.cell ? "" : keyOf(event)));
     board.addEventListener("keydown", (event) => {

@@ -8,6 +8,10 @@ const share = (logs, temperature) => {
 const mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
+// Equal words are told apart by their position.
+const labels = (words) =>
+  words.map((word, i) => (words.filter((other) => other === word).length > 1 ? `${word} (${i})` : word));
+
 export default {
   render({ model, el }) {
     const group = () => model.get("groups")[model.get("group")];
@@ -36,6 +40,8 @@ export default {
     });
     const words = make("div", { class: "wide words", role: "group", "aria-label": "Tokens that ask: arrow keys move" });
     const reads = make("div", { class: "wide", role: "region", "aria-label": "What the token reads", tabindex: 0 });
+    const map = make("div", { class: "big-map", role: "group", tabindex: 0 });
+    const model_says = make("p", { class: "model-says", "aria-live": "polite" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const layerStop = arrows(layers),
       headStop = arrows(grid),
@@ -96,10 +102,56 @@ export default {
       headStop();
     };
     const pickWord = (i) => i !== word() && put(model, "word", i);
+    const key = () => Math.min(model.get("key"), group().key_tokens.length - 1);
+    const pickCell = (row, column) => {
+      const inside = (i, n) => Math.max(0, Math.min(n - 1, i));
+      model.set("word", inside(row, group().tokens.length));
+      put(model, "key", inside(column, group().key_tokens.length));
+    };
+    map.addEventListener("click", (event) => {
+      const box = map.querySelector("canvas").getBoundingClientRect();
+      const [rows, columns] = [group().tokens.length, group().key_tokens.length];
+      pickCell(
+        Math.floor(((event.clientY - box.top) / box.height) * rows),
+        Math.floor(((event.clientX - box.left) / box.width) * columns),
+      );
+    });
+    map.addEventListener("keydown", (event) => {
+      const way = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
+      if (!way) return;
+      event.preventDefault();
+      pickCell(word() + way[0], key() + way[1]);
+    });
+    const drawMap = (all) => {
+      const [rows, columns] = [group().tokens.length, group().key_tokens.length],
+        part = (i, n) => `${(100 * i) / n}%`;
+      const at = key() < 0 ? `left: 0; width: 100%` : `left: ${part(key(), columns)}; width: ${part(1, columns)}`;
+      map.setAttribute("aria-label", `Map of head ${head()}, queries downwards and keys to the right: arrow keys move`);
+      map.replaceChildren(
+        thumbnail(all[head()]),
+        make("div", { class: "spot-on-map", style: `top: ${part(word(), rows)}; height: ${part(1, rows)}; ${at}` }),
+      );
+      map.style.width = `min(100%, ${Math.max(12, Math.min(22, columns * 1.6))}em)`;
+      map.firstChild.style.aspectRatio = `${columns} / ${rows}`;
+    };
+    const drawModelSays = () => {
+      const texts = group().says,
+        off = model.get("off");
+      model_says.hidden = !texts.length;
+      if (!texts.length) return;
+      const text = off.length === 0 ? texts[0] : off.length === 1 ? texts[1 + off[0]] : null;
+      model_says.textContent =
+        off.length === 0
+          ? `With all heads the model says: ${text}`
+          : text === null
+            ? "More than one head is off: what the model then says was not recorded."
+            : `Without head ${off[0]} the model says: ${text}` + (text === texts[0] ? " (the same)" : "");
+      model_says.classList.toggle("changed", text !== null && text !== texts[0]);
+    };
     const drawWords = () => {
       redraw(
         words,
-        ...group().tokens.map((token, i) =>
+        ...labels(group().tokens).map((token, i) =>
           make(
             "button",
             {
@@ -123,8 +175,9 @@ export default {
         " " + percent(value),
       );
     const drawReads = (all) => {
-      const { name, tokens, key_tokens: keys } = group(),
-        token = tokens[word()];
+      const { name } = group(),
+        keys = labels(group().key_tokens),
+        token = labels(group().tokens)[word()];
       const on = all.filter((_, i) => isOn(i)),
         row = all[head()][word()];
       const average = on.length ? mean(on.map((weights) => weights[word()])) : null;
@@ -148,7 +201,7 @@ export default {
             "tbody",
             {},
             ...keys.map((key, i) =>
-              make("tr", {}, make("th", { scope: "row" }, key), bar(row[i]), average && bar(average[i])),
+              make("tr", { "aria-current": i === model.get("key") && "true" }, make("th", { scope: "row" }, key), bar(row[i]), average && bar(average[i])),
             ),
           ),
         ),
@@ -162,7 +215,10 @@ export default {
         (name && name + ". ") +
         `Head ${head()}, temperature ${model.get("temperature").toFixed(1)}: “${token}” reads ` +
         (best.length ? best.map(([value, key]) => `“${key}” ${percent(value)}`).join(", ") : "nothing, all is masked") +
+        (key() < 0 ? "" : `. “${keys[key()]}” gets ${percent(row[key()])}`) +
         `. ${on.length} of ${all.length} heads are on.`;
+      drawMap(all);
+      drawModelSays();
     };
     const drawAll = () => {
       const all = heads();
@@ -192,6 +248,7 @@ export default {
     const entered = () => {
       model.set("head", head());
       model.set("word", word());
+      model.set("key", -1);
       model.set("off", []);
       drawAll();
     };
@@ -200,15 +257,16 @@ export default {
       layers,
       grid,
       slider("Temperature", model, "temperature", { min: 0.2, max: 4, step: 0.1 }, (value) => value.toFixed(1)),
-      make("p", {}, "Point at a token, tap it, or move with the arrow keys:"),
+      model_says,
+      make("p", {}, "Point at a token, tap it, or move with the arrow keys. Or click a cell of the map."),
       words,
       says,
-      reads,
+      make("div", { class: "map-and-shares" }, map, reads),
     );
     drawAll();
     for (const trait of ["groups", "temperature"]) model.on("change:" + trait, drawAll);
     model.on("change:group", entered);
-    for (const trait of ["head", "word"]) model.on("change:" + trait, moved);
+    for (const trait of ["head", "word", "key"]) model.on("change:" + trait, moved);
     model.on("change:off", switched);
   },
 };

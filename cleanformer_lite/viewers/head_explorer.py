@@ -12,28 +12,36 @@ from cleanformer_lite.viewers.weights import check_weights
 
 MOST_GROUPS, MOST_HEADS, MOST_TOKENS = 12, 32, 64
 DIGITS = 6  # so that what JavaScript computes agrees with torch to 1e-5
-# One layer's weights, with tokens of its own where they differ from those of the others.
-Group = Tensor | tuple[Tensor, Sequence[str]] | tuple[Tensor, Sequence[str], Sequence[str]]
+# One layer's weights, with tokens of its own where they differ from those of the others, and with
+# what the model says.
+Group = (
+    Tensor
+    | tuple[Tensor, Sequence[str]]
+    | tuple[Tensor, Sequence[str], Sequence[str] | None]
+    | tuple[Tensor, Sequence[str], Sequence[str] | None, Sequence[str]]
+)
 
 
 class HeadExplorer(Viewer):
     """The heads of one layer, or of several, on one sequence.
 
-    Traits: `groups`, for each layer its name, `tokens` L, `key_tokens` S, and `logs` `(H, L, S)`,
-        the logarithms of the weights, None where a weight is 0; `group`, the one shown; `head` and
-        `word`, the ones picked; `off`, the heads switched off; `temperature`, by which the scores
-        are divided before softmax. With another group, all its heads are on.
+    Traits: `groups`, for each layer its name, `tokens` L, `key_tokens` S, `logs` `(H, L, S)`, the
+        logarithms of the weights, None where a weight is 0, and `says`, what the model says with
+        all heads and then without each, or nothing; `group`, the one shown; `head`, `word` and
+        `key`, the ones picked, no key being -1; `off`, the heads switched off; `temperature`, by
+        which the scores are divided before softmax. With another group, all its heads are on.
 
     Raises: ValueError for an index that is not there, or a temperature that is not positive.
     """
 
     _esm = script_of("thumbnail", "head_explorer")
     title = "Attention, head by head"
-    shown = ("groups", "group", "head", "word", "off", "temperature")
+    shown = ("groups", "group", "head", "word", "key", "off", "temperature")
     groups: Any = traitlets.List().tag(sync=True)
     group = traitlets.Int(0).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     word = traitlets.Int(0).tag(sync=True)
+    key = traitlets.Int(-1).tag(sync=True)
     off = traitlets.List(traitlets.Int()).tag(sync=True)
     temperature = traitlets.Float(1.0).tag(sync=True)
 
@@ -46,6 +54,13 @@ class HeadExplorer(Viewer):
             raise ValueError(f"wanted a {name} from 0 to {size - 1}, got {index}")
         return index
 
+    @traitlets.validate("key")
+    def _check_key(self, proposal: dict[str, Any]) -> int:
+        last = len(self.groups[self.group]["key_tokens"]) - 1
+        if not -1 <= proposal["value"] <= last:
+            raise ValueError(f"wanted a key from 0 to {last}, or -1, got {proposal['value']}")
+        return int(proposal["value"])
+
     @traitlets.validate("temperature")
     def _check_temperature(self, proposal: dict[str, Any]) -> float:
         if not 0.0 < proposal["value"] < float("inf"):
@@ -57,20 +72,23 @@ class HeadExplorer(Viewer):
         group = self.groups[self.group]
         self.head = min(self.head, len(group["logs"]) - 1)
         self.word = min(self.word, len(group["tokens"]) - 1)
-        self.off = []
+        self.key, self.off = -1, []
 
     def show(
         self,
         weights: Tensor | Mapping[str, Group],
         tokens: Sequence[str] | None = None,
         key_tokens: Sequence[str] | None = None,
+        says: Sequence[str] = (),
     ) -> None:
         """Show other weights, say those of your own sentence; shapes and errors as at first."""
-        groups = groups_of(weights, tokens, key_tokens)
+        groups = groups_of(weights, tokens, key_tokens, says)
         with self.hold_sync(), self.hold_trait_notifications():
             self.groups = groups
-            self.group = self.head = self.word = 0
-            self.off = []
+            self.group = self.head = 0
+            # The last row reads more than itself, under a causal mask too.
+            self.word = len(groups[0]["tokens"]) - 1
+            self.key, self.off = -1, []
 
     def static(self) -> str:
         return "".join(static_group(**group) for group in self.groups)
@@ -81,18 +99,23 @@ def explore_heads(
     tokens: Sequence[str] | None = None,
     *,
     key_tokens: Sequence[str] | None = None,
+    says: Sequence[str] = (),
 ) -> HeadExplorer:
     """Explore the weights of all heads on one sequence, of one layer or of several by their names.
 
-    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S (None: the tokens again);
-        or for each name such weights, alone or as `(weights, tokens)` or `(weights, tokens,
-        key_tokens)`.
+    With `says`, the viewer shows what becomes of the model's answer when a head is switched off:
+    the texts are what the model says with all heads, then without head 0, without head 1, and so
+    on.
+
+    Shapes: weights `(H, L, S)` or `(1, H, L, S)`, tokens L, key_tokens S (None: the tokens again),
+        says H + 1; or for each name such weights, alone or as `(weights, tokens)`, `(weights,
+        tokens, key_tokens)` or `(weights, tokens, key_tokens, says)`.
 
     Raises: ValueError if shapes and tokens do not fit together, if a row holds anything but shares
         (a query that may attend to nothing has zeros), or if it is too large for a screen.
     """
     explorer = HeadExplorer()
-    explorer.show(weights, tokens, key_tokens)
+    explorer.show(weights, tokens, key_tokens, says)
     return explorer
 
 
@@ -100,13 +123,14 @@ def groups_of(
     weights: Tensor | Mapping[str, Group],
     tokens: Sequence[str] | None,
     key_tokens: Sequence[str] | None,
+    says: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Check all that is to be shown, and write it down as the JavaScript reads it.
 
     Raises: ValueError for what is refused, with the name of its group.
     """
     if not isinstance(weights, Mapping):
-        return [group_of("", weights, tokens, key_tokens)]
+        return [group_of("", weights, tokens, key_tokens, says)]
     if not 1 <= len(weights) <= MOST_GROUPS:
         raise ValueError(f"wanted 1 to {MOST_GROUPS} groups of heads, got {len(weights)}")
     groups = []
@@ -124,6 +148,7 @@ def group_of(
     weights: Tensor,
     tokens: Sequence[str] | None = None,
     key_tokens: Sequence[str] | None = None,
+    says: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Check one group and write it down.
 
@@ -132,11 +157,24 @@ def group_of(
     if tokens is None:
         raise ValueError("wanted tokens for the weights, got none")
     weights, queries, keys = check_shares(weights, tokens, key_tokens)
-    return {"name": name, "tokens": queries, "key_tokens": keys, "logs": logs_of(weights)}
+    if says and len(says) != len(weights) + 1:
+        raise ValueError(
+            f"wanted {len(weights) + 1} texts in says, with all heads and without each, "
+            f"got {len(says)}"
+        )
+    return {
+        "name": name,
+        "tokens": queries,
+        "key_tokens": keys,
+        "logs": logs_of(weights),
+        "says": [str(text) for text in says],
+    }
 
 
-def static_group(name: str, tokens: list[str], key_tokens: list[str], logs: list[Any]) -> str:
-    """Write one group's twin: what each token reads most, in each head."""
+def static_group(
+    name: str, tokens: list[str], key_tokens: list[str], logs: list[Any], says: list[str]
+) -> str:
+    """Write one group's twin: what each token reads most, in each head, and what the model says."""
     rows = []
     for head, weights in enumerate(logs):
         for token, row in zip(tokens, weights, strict=True):
@@ -146,7 +184,12 @@ def static_group(name: str, tokens: list[str], key_tokens: list[str], logs: list
             share = f"{torch.tensor(log).exp().item():.0%}"
             rows.append([f"head {head}", token, key_tokens[key], share])
     caption = "What each token reads most" + (f", {name}" if name else "")
-    return table(caption, ["head", "token", "reads", "share"], rows)
+    read = table(caption, ["head", "token", "reads", "share"], rows)
+    if not says:
+        return read
+    without = [["with all heads", says[0]]]
+    without += [[f"without head {head}", text] for head, text in enumerate(says[1:])]
+    return read + table("What the model says", ["", "text"], without)
 
 
 def check_shares(

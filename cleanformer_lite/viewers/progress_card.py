@@ -46,7 +46,7 @@ class ProgressCard:
     def page(self) -> str:
         """Return what a reader without a kernel is told, as HTML."""
         return (
-            "<details><summary>Keep your points</summary>"
+            "<details data-follows-theme><summary>Keep your points</summary>"
             f"<p>{escape(LOST if self.in_colab else STAYS)} With Google Drive, two lines in a cell "
             f"keep them for all chapters:</p><pre>{escape(DRIVE)}</pre></details>"
         )

@@ -319,11 +319,14 @@ def test_it_plays_by_itself_once_seen_unless_calm_is_wanted(open_html: Open, mot
     above = '<div style="height: 3000px"></div>'
     page = open_html(above + stage(play=True).page(), viewport={"width": 1000, "height": 900})
     page.emulate_media(reduced_motion=motion)  # type: ignore[arg-type]
+    page.clock.install()
     page.reload()
-    page.wait_for_timeout(1800)
+    page.wait_for_timeout(100)
+    page.clock.run_for(2000)
     assert page.locator(".rail [aria-current]").inner_text() == "words"  # not seen yet
     page.locator(".board").scroll_into_view_if_needed()
-    page.wait_for_timeout(1800)
+    page.wait_for_timeout(100)
+    page.clock.run_for(2000)
     now = page.locator(".rail [aria-current]").inner_text()
     assert now == ("words" if motion == "reduce" else "x")
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 from torch import Tensor
 
 from cleanformer_lite.viewers.head_explorer import HeadExplorer, explore_heads
@@ -47,6 +47,7 @@ def by_keyboard(page: Page, temperature: float) -> None:
     for _ in range(round(10 * abs(temperature - 1))):
         press("ArrowRight" if temperature > 1 else "ArrowLeft")
     press("Tab")
+    press("Home")  # it starts at the last
     for _ in range(WORD):
         press("ArrowRight")
 
@@ -86,6 +87,7 @@ def test_a_query_that_may_attend_to_nothing_reads_nothing(open_page: Open) -> No
     weights = torch.softmax(torch.randn(H, L, S), dim=-1)
     weights[0, 0] = 0.0
     page = open_page(explore_heads(weights, TOKENS, key_tokens=KEYS))
+    page.locator("[data-key=word0]").click()
     assert "“the” reads nothing, all is masked" in page.locator(".says").inner_text()
 
 
@@ -93,13 +95,14 @@ def test_your_own_sentence_takes_the_place_of_the_first() -> None:
     shown = explorer()
     shown.head, shown.word = 2, 4
     shown.show(torch.eye(2)[None], ["a", "b"])
-    assert (shown.group, shown.head, shown.word) == (0, 0, 0)
+    assert (shown.group, shown.head, shown.word, shown.key) == (0, 0, 1, -1)
     assert shown.groups == [
         {
             "name": "",
             "tokens": ["a", "b"],
             "key_tokens": ["a", "b"],
             "logs": [[[0.0, None], [None, 0.0]]],
+            "says": [],
         }
     ]
 
@@ -137,7 +140,7 @@ def test_bad_groups_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("group", 1), ("head", 3), ("word", -1), ("temperature", 0.0)]
+    ("name", "value"), [("group", 1), ("head", 3), ("word", -1), ("key", 7), ("temperature", 0.0)]
 )
 def test_a_trait_out_of_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"wanted a {name}"):
@@ -171,7 +174,11 @@ def group_by_touch(page: Page) -> None:
 def group_by_keyboard(page: Page) -> None:
     for key in ("Tab", "ArrowRight", "Enter", "Tab", "ArrowRight", "ArrowRight", "Enter"):
         page.keyboard.press(key)
-    for key in (*["Tab"] * 3, *["ArrowRight"] * WORD):  # its box, the temperature, the tokens
+    for key in (
+        *["Tab"] * 3,
+        "Home",
+        *["ArrowRight"] * WORD,
+    ):  # its box, the temperature, the tokens
         page.keyboard.press(key)
 
 
@@ -205,6 +212,79 @@ def test_a_smaller_group_keeps_to_its_heads_and_tokens(open_page: Open) -> None:
         "decoder. Head 0, temperature 1.0: “x” reads “a” 33.3 %, “b” 33.3 %, “c” 33.3 %. "
         "1 of 1 heads are on."
     )
+
+
+def cell_by_mouse(page: Page, row: int, column: int) -> None:
+    box = page.locator(".big-map canvas").bounding_box()
+    assert box is not None
+    page.mouse.click(
+        box["x"] + box["width"] * (column + 0.5) / S, box["y"] + box["height"] * (row + 0.5) / L
+    )
+
+
+def cell_by_touch(page: Page, row: int, column: int) -> None:
+    box = page.locator(".big-map canvas").bounding_box()
+    assert box is not None
+    page.touchscreen.tap(
+        box["x"] + box["width"] * (column + 0.5) / S, box["y"] + box["height"] * (row + 0.5) / L
+    )
+
+
+def cell_by_keyboard(page: Page, row: int, column: int) -> None:
+    page.locator(".big-map").focus()
+    # It starts in the last row; the first key picks column 0.
+    for key in (*["ArrowUp"] * (L - 1 - row), *["ArrowRight"] * column):
+        page.keyboard.press(key)
+
+
+@pytest.mark.parametrize("act", [cell_by_mouse, cell_by_touch, cell_by_keyboard])
+def test_a_cell_of_the_map_says_its_weight(open_page: Open, open_live: Open, act: Any) -> None:
+    weight = torch.softmax(scores(), dim=-1)[0, 1, 4].item()
+    for opened in (open_page, open_live):
+        page = opened(explorer(), has_touch=True)
+        act(page, 1, 4)
+        said = page.locator(".says").inner_text()
+        assert "“cat” reads" in said
+        assert f"“{KEYS[4]}” gets {100 * weight:.1f} %" in said
+        assert page.locator("tr[aria-current] th").inner_text() == KEYS[4]
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_a_head_that_is_off_changes_what_the_model_says(
+    open_page: Open, open_live: Open, touch: bool
+) -> None:
+    says = ["<i>four</i>", "<i>four</i>", "five", "six"]
+    for opened in (open_page, open_live):
+        shown = explore_heads(rows(1 / S), TOKENS, key_tokens=KEYS, says=says)
+        page = opened(shown, has_touch=True)
+        line = page.locator(".model-says")
+
+        def press(box: Locator) -> None:
+            box.tap() if touch else box.click()
+
+        assert line.inner_text() == "With all heads the model says: <i>four</i>"
+        press(page.locator("[data-box='0']"))
+        assert line.inner_text() == "Without head 0 the model says: <i>four</i> (the same)"
+        press(page.locator("[data-box='2']"))
+        assert line.inner_text().startswith("More than one head is off")
+        press(page.locator("[data-box='0']"))
+        assert line.inner_text() == "Without head 2 the model says: six"
+    assert "<td>without head 1</td>" not in shown.static()
+    assert '<th scope="row">without head 1</th><td>five</td>' in shown.static()
+
+
+def test_what_a_model_says_is_told_for_every_head_or_not_at_all(open_page: Open) -> None:
+    with pytest.raises(ValueError, match=r"wanted 4 texts in says, .*, got 2"):
+        explore_heads(rows(1 / S), TOKENS, key_tokens=KEYS, says=["a", "b"])
+    assert open_page(explorer()).locator(".model-says").is_hidden()
+
+
+def test_equal_words_are_told_apart(open_page: Open) -> None:
+    words = ["the", "cat", "the", "mat"]
+    page = open_page(explore_heads(torch.softmax(torch.eye(4), -1)[None], words))
+    expected = ["the (0)", "cat", "the (2)", "mat"]
+    assert page.locator("[data-key^=word]").all_inner_texts() == expected
+    assert page.locator("tbody th:visible").all_inner_texts() == expected
 
 
 def test_one_group_needs_no_chooser(open_page: Open) -> None:

@@ -42,7 +42,7 @@ def many_recipes() -> list[list[str]]:
     """Every recipe of one to three chips, and some longer ones that attend and come back."""
     short = [list(r) for n in (1, 2, 3) for r in itertools.product(CHIPS, repeat=n)]
     dice = random.Random(0)
-    return short + [dice.choices(CHIPS, k=dice.randint(4, 7)) for _ in range(600)]
+    return short + [dice.choices(CHIPS, k=dice.randint(4, 7)) for _ in range(300)]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_times_are_measured_slice_by_slice_and_stop_is_heard(lab: str, chromium:
     line = page.locator(".viewer .says").first
     page.get_by_role("button", name="Run", exact=True).click(timeout=60_000)
     page.get_by_text("Done, after 25 of 25 rounds.").wait_for(timeout=120_000)
-    assert page.locator(".times tbody tr").first.locator("th").inner_text() == "fused"
+    assert page.locator("[data-follows-theme] tbody tr").first.locator("th").inner_text() == "fused"
 
     ask(page, "from cleanformer_lite.viewers import timing_panel; timing_panel.SLICE = 0")
     page.get_by_role("button", name="Run", exact=True).click()

@@ -83,5 +83,5 @@ def test_in_colab_it_says_what_is_lost_and_keeps_from_the_start(
 
 def test_on_a_page_it_is_closed_and_names_the_two_lines() -> None:
     text = keep_points()._repr_mimebundle_()["text/html"]
-    assert text.startswith("<details><summary>")
+    assert text.startswith("<details data-follows-theme><summary>")
     assert "drive.mount(&quot;/content/drive&quot;)\nkeep_progress(" in text

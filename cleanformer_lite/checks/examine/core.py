@@ -29,6 +29,7 @@ class Core:
     along: int
     over: int | None
     product: Tensor | None = None
+    head_dim: int = 0
     kernel_scale: float | None = None
     is_fused: bool = False
 
@@ -87,7 +88,9 @@ def _core_of_kernel(event: Event) -> Core:
         scores = scores.masked_fill(~tril, -torch.inf)
     weights = torch.softmax(scores, -1).nan_to_num()
     return Core(
-        weights, None, query, key, value, event.output, -1, -1, kernel_scale=scale, is_fused=True
+        *(weights, None, query, key, value, event.output, -1, -1, None, query.shape[-1]),
+        kernel_scale=scale,
+        is_fused=True,
     )
 
 
@@ -98,10 +101,12 @@ def _core_of_softmax(events: list[Event], index: int) -> Core:
     along = int(event.named["dim"]) if scores is not None else sums_to_one(weights) or -1
     along = along - weights.dim() if along >= 0 else along
     query = key = product = None
+    head_dim = 0
     for before in reversed(events[:index]):
         if before.kind in PRODUCTS and before.output.numel() == weights.numel():
             query, key = before.inputs[-2:]
             product = before.output.reshape(weights.shape)
+            head_dim = _summed_size(before)
             break
     for after in events[index + 1 :]:
         if after.kind not in PRODUCTS:
@@ -109,8 +114,24 @@ def _core_of_softmax(events: list[Event], index: int) -> Core:
         found = _mixed_by(after, weights)
         if found is not None:
             value, over = found
-            return Core(weights, scores, query, key, value, after.output, along, over, product)
-    return Core(weights, scores, query, key, None, None, along, None, product)
+            return Core(
+                weights, scores, query, key, value, after.output, along, over, product, head_dim
+            )
+    return Core(weights, scores, query, key, None, None, along, None, product, head_dim)
+
+
+def _summed_size(event: Event) -> int:
+    """Return how many numbers of query and key a product sums over."""
+    first = event.inputs[-2]
+    equation = event.named.get("equation", "")
+    terms, _, result = equation.replace(" ", "").partition("->")
+    if "," not in terms:
+        return int(first.shape[-1])
+    ours, theirs = terms.split(",")[:2]
+    if "..." in terms:
+        return int(first.shape[-1])
+    sizes = [first.shape[i] for i, c in enumerate(ours) if c in theirs and c not in result]
+    return int(torch.Size(sizes).numel())
 
 
 def _mixed_by(event: Event, weights: Tensor) -> tuple[Tensor, int | None] | None:

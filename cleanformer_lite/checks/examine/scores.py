@@ -60,9 +60,7 @@ def scales_scores(exam: Examination, insight: Insight) -> bool | None:
     factor = factor_of_scores(core, insight.seen.events)
     if factor is None or core.query is None:
         raise NotAskedError("what scores are multiplied by is no one number")
-    # Of (..., L, D) and (..., D, L) alike: as many numbers as a query has.
-    head_dim = core.query.numel() * exam.bench.keys // core.weights.numel()
-    embed_dim = exam.bench.embed_dim
+    head_dim, embed_dim = core.head_dim, exam.bench.embed_dim
     exam.report.what += f", D={head_dim}"
     if _near(factor, head_dim**-0.5):
         return True
