@@ -16,6 +16,7 @@ from cleanformer_lite.checks.exercise import Exercise, judge, observe
 from cleanformer_lite.checks.mistakes import MISTAKES
 from cleanformer_lite.checks.progress import FILE, Progress
 from cleanformer_lite.checks.report import Report
+from cleanformer_lite.checks.session import TimeLimitReached
 
 SECONDS = 5.0
 kept: list[Progress] = []
@@ -129,10 +130,6 @@ AGAIN = 0.2
 # A machine that is busy with other things gives an answer a part of its time only, and a sleeping
 # answer takes none: so many times the limit may pass on the clock.
 PATIENCE = 4
-
-
-class TimeLimitReached(BaseException):
-    """Raised inside an answer that takes too long; `except Exception` does not catch it."""
 
 
 @contextmanager

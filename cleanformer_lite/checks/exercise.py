@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from cleanformer_lite.checks.report import Report
+from cleanformer_lite.checks.session import kept
 
 Fact = Tensor | str | bool | int | float
 Observations = dict[str, Fact]
@@ -56,9 +57,11 @@ def observe(exercise: Exercise, answer: object, seed: int) -> Observations:
     """Run an answer on seeded inputs and write down what happens, without any opinion.
 
     This half runs where the answer lives and may be lied to by it. What an answer raises becomes
-    text; only what is meant to stop it (a time limit, an interrupt) passes through.
+    text; only what is meant to stop it (a time limit, an interrupt) passes through. The session's
+    own settings are put back, whatever the answer changes.
     """
-    return exercise.probe.observe(answer, seed)
+    with kept(seed):
+        return exercise.probe.observe(answer, seed)
 
 
 def judge(exercise: Exercise, observed: Observations, seed: int) -> Report:
@@ -68,7 +71,8 @@ def judge(exercise: Exercise, observed: Observations, seed: int) -> Report:
     missing or of the wrong kind is a failed property, never an exception.
     """
     try:
-        found = exercise.probe.judge(observed, seed)
+        with kept(seed):
+            found = exercise.probe.judge(observed, seed)
     except Exception as error:  # observations may be forged in ways that nobody thought of
         message = f"unreadable observations: {error}"
         found = Report(status="failed", failed=exercise.properties[:1], message=message)

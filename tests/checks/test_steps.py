@@ -13,7 +13,7 @@ from cleanformer_lite.checks.engine.attention import (
 )
 from cleanformer_lite.checks.engine.diagnosis import steps_of
 from cleanformer_lite.checks.engine.evidence import Evidence
-from cleanformer_lite.checks.engine.trials import LARGE, Contract, calls, together
+from cleanformer_lite.checks.engine.trials import LARGE, Contract, compared_calls, together
 from tests.checks.right_answers import RIGHT
 
 SEED = 7
@@ -49,7 +49,17 @@ def test_a_mistake_gives_what_it_gives_alone(comparison: Comparison, name: str) 
 
 def test_a_mistake_changes_nothing_but_known_steps() -> None:
     """Comparisons share what steps make: a change elsewhere would go unseen."""
-    steps = {*TO_OUTPUT, *OF_MASKS, "fill", "uses_out", "is_tied", "forms"}
+    steps = {
+        *TO_OUTPUT,
+        *OF_MASKS,
+        "fill",
+        "uses_out",
+        "is_tied",
+        "shows_in_values",
+        "not_in",
+        "forms",
+        "low",
+    }
     for known in MISTAKES.values():
         for variant in steps_of(known):
             for kind in variant.__mro__[: variant.__mro__.index(Attention)]:
@@ -65,7 +75,7 @@ def test_all_calls_in_one_batch_are_the_calls_one_by_one(
     right = Attention(comparison.reading, LARGE.num_heads)
     output, weights = right(batch.x, batch.attn_mask)
     start = 0
-    for call in calls(LARGE, contract, SEED).values():
+    for call in compared_calls(LARGE, contract, SEED).values():
         rows = slice(start, start := start + len(call.x))
         mine, maps = right(call.x, call.attn_mask, call.is_causal)
         torch.testing.assert_close(output[rows], mine)

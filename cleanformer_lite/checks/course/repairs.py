@@ -79,7 +79,7 @@ def repair(
 
 
 WITHOUT_MASKS = Contract(masks=False, causal=False, dropout=False)
-WITH_MASKS = Contract(causal=False, dropout=False)
+WITH_KEY_MASKS = Contract(any_masks=False, causal=False, dropout=False)
 
 REPAIRS = (
     repair(
@@ -125,7 +125,7 @@ REPAIRS = (
             "Leave the mask as it is: `(N, 1, 1, L)` broadcasts to `(N, H, L, L)`. Or use "
             "`repeat_interleave`.",
         ),
-        WITH_MASKS,
+        WITH_KEY_MASKS,
     ),
     repair(
         "narrow",

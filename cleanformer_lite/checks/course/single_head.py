@@ -1,5 +1,6 @@
 """Exercises of the chapter on one head: scores, masks, attention."""
 
+import torch
 from torch import Generator, Tensor
 
 from cleanformer_lite.checks.engine import references
@@ -70,6 +71,12 @@ def mask_case(name: str, fails: str, rows: list[list[int]], half: bool = False) 
     return Case(name, fails, make, gradient=not half and not name.startswith("tiny"))
 
 
+def _low_scores(generator: Generator) -> Arguments:
+    """Allowed scores so low that a fill of -10 leaves blocked keys the most."""
+    low = torch.tensor([[-30.0, -31.0, 3.0], [2.0, -15.0, -30.0]])
+    return {"scores": low, "attn_mask": references.mask([[1, 1, 0], [0, 1, 1]])}
+
+
 MASK = Exercise(
     id="single_head.mask",
     title="A softmax that leaves out what is masked",
@@ -98,6 +105,7 @@ MASK = Exercise(
             mask_case("tiny_blind", "blind_rows_are_zero", [[0, 0], [1, 1]]),
             mask_case("large", "any_leading_axes", [[1, 0, 1, 1, 0], [1, 1, 1, 0, 1]]),
             mask_case("blind", "finite_gradients", [[0, 0, 0, 0, 0], [1, 1, 1, 0, 1]]),
+            Case("low", "any_scores", _low_scores),
             mask_case("half", "half_precision", [[1, 0, 1, 1, 0], [1, 1, 1, 0, 1]], half=True),
         ),
         reference=references.masked_softmax,
@@ -127,6 +135,16 @@ def attention_case(
     return Case(name, fails, make, gradient=not name.startswith("tiny"))
 
 
+def _low_attention(generator: Generator) -> Arguments:
+    """A case of `attention` in which all allowed scores are far below zero."""
+    return {
+        "query": torch.tensor([[6.0], [-5.0]]),
+        "key": torch.tensor([[-4.5], [-5.0], [0.5]]),
+        "value": torch.tensor([[1.0], [2.0], [4.0]]),
+        "attn_mask": references.mask([[1, 1, 0], [0, 1, 1]]),
+    }
+
+
 ATTENTION = Exercise(
     id="single_head.attention",
     title="Scaled dot-product attention",
@@ -154,6 +172,7 @@ ATTENTION = Exercise(
             attention_case("tiny_mask", "masked_keys_get_nothing", (2, 2, 1), [[1, 0], [1, 1]]),
             attention_case("tiny_blind", "blind_rows_are_zero", (2, 2, 1), [[0, 0], [1, 1]]),
             attention_case("lengths", "unequal_lengths", (3, 5, 7)),
+            Case("low", "any_scores", _low_attention),
             attention_case("lead", "any_leading_axes", (3, 5, 7), lead=(2, 4)),
             attention_case(
                 "blind", "finite_gradients", (2, 3, 5), [[0, 0, 0], [1, 0, 1]], lead=(4,)

@@ -126,6 +126,9 @@ def compared(answer: Callable[[nn.Module, nn.Module], object]) -> Callable[..., 
 
     def run(looped: nn.Module, split: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
         answer(looped, split)
+        with torch.no_grad():  # a copy stays what it is when the loop changes
+            for parameter in looped.parameters():
+                parameter.zero_()
         leaf = x.clone().requires_grad_()
         output, weights = split(leaf, need_weights=True)
         loss = torch.sum(output * torch.linspace(1, 2, output.numel()).view(output.shape))

@@ -26,6 +26,10 @@ class Attention:
     # Whether the output projection is used, and whether the values come from the keys' projection.
     uses_out = True
     is_tied = False
+    # Whether what a call in evaluation mode returns is another than the right attention's.
+    shows_in_values = True
+    # Exercises in which a variant does nothing wrong.
+    not_in: tuple[str, ...] = ()
 
     def __init__(self, projections: Projections, num_heads: int, dropout: float = 0.0) -> None:
         self.projections = projections

@@ -17,8 +17,10 @@ def diagnose(
     evidence: Evidence, failed: tuple[str, ...], mistakes: Mapping[str, Mistake]
 ) -> tuple[str, ...]:
     """Return the mistakes that an answer cannot be told from: one if certain, none if unknown."""
-    named = by_symptoms(evidence, failed, mistakes)
-    return named or by_values(evidence, mistakes)
+    first = {name: known for name, known in mistakes.items() if not known.tells_last}
+    last = {name: known for name, known in mistakes.items() if known.tells_last}
+    named = by_symptoms(evidence, failed, first)
+    return named or by_values(evidence, mistakes) or by_symptoms(evidence, failed, last)
 
 
 def by_symptoms(
@@ -47,6 +49,8 @@ def by_values(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str,
     found: set[str] = set()
     fill = fill_of(evidence)
     for comparison in likely(evidence):
+        if right_everywhere(comparison, fill):
+            return ()
         for mistake in applicable(mistakes, evidence.contract):
             if any(same_everywhere(comparison, mistake, kind, fill) for kind in steps_of(mistake)):
                 found.add(mistake.id)
@@ -55,17 +59,25 @@ def by_values(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str,
     return tuple(name for name in mistakes if name in found)
 
 
+def right_everywhere(comparison: Comparison, fill: str) -> bool:
+    """Say whether the right attention equals the answer: then no mistake shows in values."""
+    if comparison.reading.out is None or comparison.reading.is_tied or fill != "zero":
+        return False
+    right = Attention(comparison.reading, LARGE.num_heads)
+    return all(comparison.same(right, name) for name in comparison.calls)
+
+
 def applicable(mistakes: Mapping[str, Mistake], contract: Contract) -> list[Mistake]:
     """List the mistakes that a module under this contract can show in what it returns."""
     offered = {"masks": contract.masks, "causal": contract.causal}
-    return [
-        known for known in mistakes.values() if known.by_values and offered.get(known.needs, True)
-    ]
+    return [known for known in mistakes.values() if offered.get(known.needs, True)]
 
 
 def steps_of(mistake: Mistake) -> list[type[Attention]]:
-    """List the variants of a mistake that replace steps of the right attention."""
-    return [kind for kind in mistake.classes if issubclass(kind, Attention)]
+    """List the variants of a mistake that another value of a step shows."""
+    return [
+        kind for kind in mistake.classes if issubclass(kind, Attention) and kind.shows_in_values
+    ]
 
 
 def likely(evidence: Evidence) -> list[Comparison]:

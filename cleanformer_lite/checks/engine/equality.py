@@ -8,8 +8,15 @@ from torch import Tensor
 from cleanformer_lite.checks.engine.attention import Attention, Comparison
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
 from cleanformer_lite.checks.engine.observations import close, close_in_parts
+from cleanformer_lite.checks.engine.parameters import BUILT
 from cleanformer_lite.checks.engine.projections import Projections
-from cleanformer_lite.checks.engine.trials import LARGE, together
+from cleanformer_lite.checks.engine.trials import (
+    DROPOUT,
+    LARGE,
+    alike_tokens,
+    compared_calls,
+    together,
+)
 from cleanformer_lite.checks.report import Counterexample
 
 
@@ -47,7 +54,6 @@ def scores(reading: Projections, x: Tensor) -> Tensor:
 
 def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
     """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
-    # Where the projections cannot be read there is nothing to compare: the others have to do.
     usable = [
         w for w in evidence.comparisons if w.reading.out is not None and not w.reading.is_tied
     ]
@@ -55,11 +61,43 @@ def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
         right = Attention(comparison.reading, LARGE.num_heads)
         if comparison.same(right, "plain") and equal_at_once(evidence, right):
             return None
+    for comparison in evidence.mixed_comparisons:
+        right = Attention(comparison.reading, LARGE.num_heads)
+        if comparison.same(right, "plain") and equal_at_once(evidence, right):
+            return None
     if usable:
         return first_gap(evidence, likeliest(usable))
-    if evidence.readings:
-        missing = "output" if evidence.readings[0].out is None else "value"
-        return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
+    if not evidence.readings:
+        yours = "four projections could not be told apart by what gradients do: nothing to compare"
+        return Counterexample("any x", yours, "query, key, value and output, linear in x")
+    missing = "output" if evidence.readings[0].out is None else "value"
+    return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
+
+
+def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample | None:
+    """Dropout takes whole weights out, and divides those that are left by 1 - p."""
+    x = alike_tokens(LARGE, evidence.seed)
+    yours = evidence.tensor("dropout", "alike", "output", tuple(x.shape))
+    for comparison in evidence.comparisons:
+        reading = comparison.reading
+        right = Attention(reading, LARGE.num_heads)
+        if reading.out is None or not comparison.same(right, "plain"):
+            continue
+        # With all tokens alike every head gives its value times the share of weights that is left.
+        value = right.parts(x[:1, :1])[2][0, :, 0]  # (H, D)
+        columns = reading.out.view(LARGE.embed_dim, *value.shape)
+        made = torch.einsum("ehd,hd->he", columns, value)
+        left = (yours - reading.out_bias).flatten(0, 1)  # (N * L, E)
+        shares = left @ torch.linalg.pinv(made)
+        kept = shares * x.shape[1] * (1 - DROPOUT)
+        whole = (kept - kept.round()).abs().max() < 0.02 and kept.max() < x.shape[1] + 0.02
+        apart = (left - shares @ made).abs().max() / left.abs().max().clamp_min(1.0)
+        mean = float(kept.mean()) / x.shape[1]
+        if whole and apart < 1e-3 and abs(mean - (1 - DROPOUT)) < 0.15:
+            return None
+        inputs = f"{BUILT}, dropout={DROPOUT}, in train(), all tokens alike"
+        target = f"{DROPOUT:.0%} of the weights are left out, the others divided by {1 - DROPOUT}"
+        return Counterexample(inputs, "something else is dropped, or at another rate", target)
     return None
 
 
@@ -74,9 +112,12 @@ def likeliest(usable: list[Comparison]) -> Comparison:
 
 def equal_at_once(evidence: Evidence, right: Attention) -> bool:
     """Say whether an answer and a behaviour agree in all calls, run in one batch to save time."""
-    batch, names = together(LARGE, evidence.contract, evidence.seed), list(evidence.calls["large"])
+    batch, names = (
+        together(LARGE, evidence.contract, evidence.seed),
+        list(compared_calls(LARGE, evidence.contract, evidence.seed)),
+    )
     assert batch.attn_mask is not None
-    sizes = [len(call.x) for call in evidence.calls["large"].values()]
+    sizes = [len(evidence.calls["large"][name].x) for name in names]
     output, weights = right(batch.x, batch.attn_mask)
     blind = ~batch.attn_mask.any(dim=-1).any(dim=1)[..., None]  # may get zero or the bias
     yours = torch.cat([evidence.output("large", name) for name in names]).masked_fill(blind, 0.0)
@@ -91,7 +132,7 @@ def equal_at_once(evidence: Evidence, right: Attention) -> bool:
 def first_gap(evidence: Evidence, comparison: Comparison) -> Counterexample | None:
     """Return the first call in which an answer and the right attention differ."""
     right = Attention(comparison.reading, LARGE.num_heads)
-    for name in evidence.calls["large"]:
+    for name in comparison.calls:
         yours, output = evidence.output("large", name), comparison.output(right, name)
         if name == "blind":  # who sees nothing may get zero or the bias
             yours, output = yours[:, 1:], output[:, 1:]

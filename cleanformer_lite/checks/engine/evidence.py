@@ -8,8 +8,15 @@ from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Comparison
 from cleanformer_lite.checks.engine.observations import close, paired, shown, worst
-from cleanformer_lite.checks.engine.projections import Projections, hypotheses
-from cleanformer_lite.checks.engine.trials import TRIALS, Call, Contract, calls
+from cleanformer_lite.checks.engine.projections import Projections, hypotheses, mixed
+from cleanformer_lite.checks.engine.trials import (
+    LARGE,
+    TRIALS,
+    Call,
+    Contract,
+    calls,
+    compared_calls,
+)
 from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.report import Counterexample
 
@@ -41,8 +48,18 @@ class Evidence:
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        calls, has_weights = self.calls["large"], self.contract.weights
-        return [Comparison(reading, calls, self.observed, has_weights) for reading in self.readings]
+        return [self.compare(reading) for reading in self.readings]
+
+    @cached_property
+    def mixed_comparisons(self) -> list[Comparison]:
+        """Comparisons by readings in which some projections lay heads out otherwise than others."""
+        whole = [reading for reading in self.readings if reading.out is not None]
+        return [self.compare(reading) for reading in mixed(whole, LARGE)]
+
+    def compare(self, reading: Projections) -> Comparison:
+        """Prepare the comparison of every call by one reading."""
+        compared = compared_calls(LARGE, self.contract, self.seed)
+        return Comparison(reading, compared, self.observed, self.contract.weights)
 
     def output(self, label: str, name: str) -> Tensor:
         """Return an output of the right shape.
@@ -77,7 +94,8 @@ class Evidence:
         else:
             yours = shown(error) if isinstance(error, str) else f"no {part}"
         target = f"{part} of shape {shape}"
-        raise UnreadableError(Counterexample(self.inputs(label, name), yours, target))
+        inputs = self.inputs(label, name) if label in self.calls else f"{label}, {name}"
+        raise UnreadableError(Counterexample(inputs, yours, target))
 
     def inputs(self, label: str, name: str) -> str:
         """Write down a call so that it can be repeated."""

@@ -11,6 +11,7 @@ from cleanformer_lite.checks.engine.observations import (
     agree,
     attempt,
     below,
+    is_stub,
     paired,
     record,
     restored,
@@ -47,13 +48,15 @@ def observe_values(
 ) -> None:
     """Write down what a call returns, and what it leaves of its arguments."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-    result = attempt(observed, case.name, lambda: function(*arguments.values()))
+
+    def make() -> None:
+        record(observed, f"{case.name}.result", function(*arguments.values()))
+
+    attempt(observed, case.name, make)
     if f"{case.name}.error" in observed:
         return
-    record(observed, f"{case.name}.result", result)
-    for name, value in arguments.items():
-        if isinstance(value, Tensor):
-            record(observed, f"{case.name}.after.{name}", value)
+    for name, value in tensors_of(arguments):
+        record(observed, f"{case.name}.after.{name}", value)
 
 
 def observe_gradients(
@@ -75,8 +78,8 @@ def observe_gradient(
     arguments = case.make(torch.Generator().manual_seed(seed))
     leaves = {
         name: value.requires_grad_()
-        for name, value in arguments.items()
-        if isinstance(value, Tensor) and value.is_floating_point()
+        for name, value in tensors_of(arguments)
+        if value.is_floating_point()
     }
     result = function(*arguments.values())
     first = result[0] if isinstance(result, tuple) else result
@@ -85,6 +88,17 @@ def observe_gradient(
     for name, leaf in leaves.items():
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         record(observed, f"{case.name}.gradient.{name}", gradient)
+
+
+def tensors_of(arguments: Arguments) -> list[tuple[str, Tensor]]:
+    """List the tensors among the arguments, those of lists as well."""
+    found: list[tuple[str, Tensor]] = []
+    for name, value in arguments.items():
+        if isinstance(value, list):
+            found += [(f"{name}{index}", item) for index, item in enumerate(value)]
+        elif isinstance(value, Tensor):
+            found.append((name, value))
+    return found
 
 
 def does_the_same(
@@ -167,8 +181,19 @@ class FunctionProbe:
             counterexample=counterexample(observed, expected, first, seed),
         )
 
+    def is_changed_in_place(self, observed: Observations, failing: list[Case], seed: int) -> bool:
+        """Say whether every result is right, and the caller's tensors are other ones afterwards."""
+        expected = self.observe(self.reference, seed)
+        return all(
+            agree(observed, expected, f"{case.name}.result")
+            and not agree(observed, expected, f"{case.name}.after")
+            for case in failing
+        )
+
     def diagnose(self, observed: Observations, failing: list[Case], seed: int) -> tuple[str, ...]:
         """Name the species that do exactly the same on every case."""
+        if self.is_changed_in_place(observed, failing, seed):
+            return ("input_changed_in_place",)
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
@@ -187,8 +212,7 @@ def unanswered(observed: Observations, first: str) -> Report | None:
         message = f"wanted something to call, got {shown(observed['kind'])}"
         return Report(status="failed", failed=("runs",), message=message)
     error = observed.get(f"{first}.error")
-    stub = isinstance(error, str) and error.startswith("NotImplementedError")
-    if stub or observed.get(f"{first}.result.none") is True:
+    if is_stub(error) or observed.get(f"{first}.result.none") is True:
         return Report(status="missing")
     return None
 

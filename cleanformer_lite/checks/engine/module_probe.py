@@ -9,7 +9,7 @@ from cleanformer_lite.checks.engine import equality, parameters
 from cleanformer_lite.checks.engine import properties as calls
 from cleanformer_lite.checks.engine.diagnosis import diagnose
 from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
-from cleanformer_lite.checks.engine.observations import shown
+from cleanformer_lite.checks.engine.observations import is_stub, shown
 from cleanformer_lite.checks.engine.observe import observe_module
 from cleanformer_lite.checks.engine.properties import Property
 from cleanformer_lite.checks.engine.trials import Contract
@@ -25,6 +25,7 @@ ALWAYS: tuple[Property, ...] = (
     parameters.parameter_count,
     calls.batch_independence,
     calls.permutation_equivariance,
+    calls.projections_are_linear,
     parameters.gradients_reach_all,
     parameters.every_weight_moves,
 )
@@ -36,10 +37,10 @@ OF_WEIGHTS: tuple[Property, ...] = (
     parameters.heads_are_independent,
     equality.score_scale,
 )
-OF_MASKS: tuple[Property, ...] = (
+OF_MASKS: tuple[Property, ...] = (calls.masked_keys_get_nothing, calls.padding_invariance)
+OF_ANY_MASKS: tuple[Property, ...] = (
     calls.causality,
-    calls.masked_keys_get_nothing,
-    calls.padding_invariance,
+    *OF_MASKS,
     calls.finite_on_blind_rows,
 )
 # These look at the large module alone, or at what it keeps: once is enough.
@@ -52,7 +53,8 @@ ASKED_ONCE: tuple[Property, ...] = (
     ),
     *(parameters.gradients_reach_all, parameters.every_weight_moves),
     *(parameters.dropout_off_in_eval, parameters.dropout_on_in_training),
-    *(equality.score_scale, equality.equal_to_torch),
+    *(equality.score_scale, equality.equal_to_torch, equality.dropout_falls_on_weights),
+    calls.projections_are_linear,
 )
 
 FULL = Contract()
@@ -61,11 +63,13 @@ FULL = Contract()
 def properties_for(contract: Contract) -> dict[str, Property]:
     """List what is asked of a module, in the order in which it is checked."""
     chosen = ALWAYS + (OF_WEIGHTS if contract.weights else ())
-    chosen += OF_MASKS if contract.masks else ()
+    of_masks = OF_ANY_MASKS if contract.any_masks else OF_MASKS
+    chosen += of_masks if contract.masks else ()
     chosen += (calls.masks_combine,) if contract.causal and contract.masks else ()
     if contract.dropout:
         chosen += (parameters.dropout_off_in_eval, parameters.dropout_on_in_training)
     chosen += (equality.equal_to_torch,)
+    chosen += (equality.dropout_falls_on_weights,) if contract.dropout else ()
     return {function.__name__: function for function in chosen}
 
 
@@ -116,7 +120,7 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
                 counterexample = holds(evidence, label)
             except UnreadableError as unreadable:
                 counterexample = unreadable.counterexample
-            except Exception:  # forged observed may be wrong in any way
+            except Exception:  # forged observations may be wrong in any way
                 counterexample = Counterexample("", "observed that make no sense", "")
             if counterexample is not None:
                 found[name] = counterexample
@@ -144,7 +148,6 @@ def unanswered(observed: Observations) -> Report | None:
         message = f"wanted a torch.nn.Module, got {shown(observed['small.build.kind'])}"
         return Report(status="failed", failed=("runs",), message=message)
     for key in ("small.build.error", "small.plain.error"):
-        error = observed.get(key)
-        if isinstance(error, str) and error.startswith("NotImplementedError"):
+        if is_stub(observed.get(key)):
             return Report(status="missing")
     return Report(status="missing") if observed.get("small.plain.output.none") is True else None

@@ -1,5 +1,6 @@
 """What was seen of an answer, and the one place where two such things are compared."""
 
+import dis
 import math
 import reprlib
 from collections.abc import Callable, Iterator
@@ -9,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cleanformer_lite.checks.exercise import Fact, Observations
+from cleanformer_lite.checks.session import LONGEST_TEXT, TimeLimitReached, error_text
 
-LONGEST_TEXT = 500
 MOST_BARS = 8
 TOLERANCE = 1e-4
+BY_TORCH = " (raised by torch)"
 
 
 @contextmanager
@@ -30,15 +32,36 @@ def seeded(seed: int) -> Iterator[None]:
 def attempt(observed: Observations, key: str, call: Callable[[], object]) -> object:
     """Call, and write what it raises under `key.error`; returns None then.
 
-    SystemExit is caught as well: an answer may not end the reader's session. KeyboardInterrupt and
-    the time limit are not.
+    Nothing escapes that would end the reader's session, SystemExit and GeneratorExit neither; only
+    an interrupt by the reader and the time limit do.
     """
     try:
         return call()
-    except (Exception, SystemExit) as error:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        observed[f"{key}.error"] = text[:LONGEST_TEXT]
+    except (KeyboardInterrupt, TimeLimitReached):
+        raise
+    except BaseException as error:
+        observed[f"{key}.error"] = error_text(error) + BY_TORCH * _raised_by_torch(error)
         return None
+
+
+def _raised_by_torch(error: BaseException) -> bool:
+    """Say whether an error of the kind that a starter raises comes from torch's own code."""
+    frame = error.__traceback__ if isinstance(error, NotImplementedError) else None
+    if frame is None:
+        return False
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    code = frame.tb_frame.f_code
+    raises = code.co_code[frame.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    module = str(frame.tb_frame.f_globals.get("__name__", ""))
+    return not raises or module.partition(".")[0] == "torch"
+
+
+def is_stub(error: object) -> bool:
+    """Say whether an error is that of a starter which nobody has filled in."""
+    if not isinstance(error, str) or error.endswith(BY_TORCH):
+        return False
+    return error.startswith("NotImplementedError")
 
 
 def record(observed: Observations, key: str, value: object, depth: int = 0) -> None:
@@ -74,12 +97,12 @@ def restored(observed: Observations, key: str) -> object:
 
 
 def below(observed: Observations, key: str) -> Observations:
-    """Return the observed at `key` and under it."""
+    """Return what was observed at `key` and under it."""
     return {k: v for k, v in observed.items() if k == key or k.startswith(f"{key}.")}
 
 
 def same(ours: Fact | None, theirs: Fact | None, tolerance: float = TOLERANCE) -> bool:
-    """Say whether two observed agree: kind and shape exactly, numbers closely, NaN with NaN."""
+    """Say whether two values agree: kind and shape exactly, numbers closely, NaN with NaN."""
     if isinstance(theirs, Tensor):
         return isinstance(ours, Tensor) and same_tensors(ours, theirs, tolerance)
     if isinstance(ours, Tensor) or isinstance(ours, bool) != isinstance(theirs, bool):

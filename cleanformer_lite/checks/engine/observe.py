@@ -5,15 +5,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from cleanformer_lite.checks.engine.observations import attempt, record, seeded
 from cleanformer_lite.checks.engine.trials import (
+    DROPOUT,
     LARGE,
     MOST_PARAMETERS,
     TRIALS,
     Call,
     Contract,
     Sizes,
+    alike_tokens,
     calls,
     tokens,
     weight_values,
@@ -24,19 +27,25 @@ Build = Callable[..., Any]
 
 
 def observe_module(build: Build, contract: Contract, seed: int) -> Observations:
-    """Collect the observed about one module, with weights that follow from the seed."""
+    """Collect what can be seen of one module, with weights that follow from the seed."""
     observed: Observations = {}
+    # What goes wrong in an answer's own `parameters` or `state_dict` goes wrong when it is used.
+    attempt(observed, "small.plain", lambda: _observe(observed, build, contract, seed))
+    return observed
+
+
+def _observe(observed: Observations, build: Build, contract: Contract, seed: int) -> None:
+    """Build and call a small and a large module, and follow the gradients of the large one."""
     with seeded(seed), torch.enable_grad():
         for label, sizes in TRIALS.items():
             module = built(observed, f"{label}.build", build, sizes, seed)
             if module is None or not observe_calls(observed, label, module, contract, seed):
-                return observed
+                return
             if sizes == LARGE:
                 observe_parameters(observed, module)
                 observe_learning(observed, module, list(module.parameters()), seed)
         if contract.dropout:
             attempt(observed, "dropout", lambda: observe_dropout(observed, build, seed))
-    return observed
 
 
 def built(
@@ -47,8 +56,11 @@ def built(
     if not isinstance(module, nn.Module):
         observed.setdefault(f"{key}.kind", type(module).__name__)
         return None
+    attempt(observed, key, module.eval)
+    if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
+        attempt(observed, key, lambda: module(tokens(sizes, seed).clone()))
     attempt(observed, f"{key}.load", lambda: fill(module, sizes, seed))
-    return module.eval()
+    return None if f"{key}.error" in observed else module
 
 
 @torch.no_grad()
@@ -79,17 +91,19 @@ def observe_calls(
 def observe_call(observed: Observations, key: str, module: nn.Module, call: Call) -> object:
     """Write down what one call returns, and whether it left its input alone; return it as well."""
     x = call.x.clone()
-    result = attempt(observed, key, lambda: module(x, **call.arguments()))
-    if f"{key}.error" in observed:
-        return None
-    if isinstance(result, tuple) and len(result) == 2:
-        record(observed, f"{key}.output", result[0])
-        record(observed, f"{key}.weights", result[1])
-    else:
-        record(observed, f"{key}.output", result)
-    if not torch.equal(x.detach(), call.x):
-        record(observed, f"{key}.input", x)
-    return result
+
+    def make() -> object:
+        result = module(x, **call.arguments())
+        if isinstance(result, tuple) and len(result) == 2:
+            record(observed, f"{key}.output", result[0])
+            record(observed, f"{key}.weights", result[1])
+        else:
+            record(observed, f"{key}.output", result)
+        if not torch.equal(x.detach(), call.x):
+            record(observed, f"{key}.input", x)
+        return result
+
+    return attempt(observed, key, make)
 
 
 def observe_parameters(observed: Observations, module: nn.Module) -> None:
@@ -106,14 +120,15 @@ def observe_parameters(observed: Observations, module: nn.Module) -> None:
 
 
 def observe_dropout(observed: Observations, build: Build, seed: int) -> None:
-    """Call a module with dropout 0.5 in both modes."""
-    module = built(observed, "dropout.build", build, LARGE, seed, dropout=0.5)
+    """Call a module with dropout in both modes; tokens that are all alike show what is dropped."""
+    module = built(observed, "dropout.build", build, LARGE, seed, dropout=DROPOUT)
     if module is None:
         return
     call = Call(tokens(LARGE, seed))
     observe_call(observed, "dropout.first", module, call)
     observe_call(observed, "dropout.second", module, call)
     observe_call(observed, "dropout.training", module.train(), call)
+    observe_call(observed, "dropout.alike", module, Call(alike_tokens(LARGE, seed)))
 
 
 # A module's parameters, listed once: to ask a module of many layers takes as long as to call it.
@@ -144,6 +159,7 @@ def observe_learning(
 ) -> None:
     """Write down what needs calls of its own: gradients to read projections from, and a step."""
     attempt(observed, "reading", lambda: observe_reading(observed, module, weights, seed))
+    attempt(observed, "cut", lambda: observe_cut(observed, module, weights, seed))
     attempt(observed, "step", lambda: observe_step(observed, module, weights, seed))
 
 
@@ -205,6 +221,26 @@ def observe_reading(observed: Observations, module: nn.Module, weights: Weights,
     record_gradients(observed, "gradient.one", weights, towards(output), keep=True)
     record_gradients(observed, "gradient.quiet", weights, towards(quiet))
     record_gradients(observed, "gradient.four", weights, towards(output_of(module(four))))
+
+
+@torch.no_grad()
+def observe_cut(observed: Observations, module: nn.Module, weights: Weights, seed: int) -> None:
+    """Count the matrices of which some rows change the output and get no gradient."""
+    _, x = reading_inputs(seed)
+    before = output_of(module(x))
+    cut = 0
+    for index, weight in enumerate(weights[:MOST_PARAMETERS]):
+        gradient = observed.get(f"gradient.four.{index}")
+        silent = torch.ones(len(weight), dtype=torch.bool) if weight.dim() > 1 else None
+        if silent is not None and isinstance(gradient, Tensor):
+            silent = gradient.flatten(1).abs().amax(dim=1) == 0
+        if silent is None or not silent.any():
+            continue
+        kept = weight.clone()
+        weight[silent] *= 1.5
+        cut += not torch.equal(output_of(module(x)), before)
+        weight.copy_(kept)
+    observed["cut"] = cut
 
 
 def towards(output: Tensor) -> Tensor:

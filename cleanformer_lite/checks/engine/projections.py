@@ -1,5 +1,6 @@
 """Find query, key, value and output projection in any module, by what their gradients do."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,90 +8,23 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.trials import LARGE, MOST_PARAMETERS, Sizes, weight_values
+from cleanformer_lite.checks.engine.layouts import (
+    TINY,
+    Parameter,
+    Rows,
+    input_rows,
+    output_columns,
+    parameters_of,
+    silent,
+    unpacked,
+)
+from cleanformer_lite.checks.engine.trials import LARGE, Sizes
 from cleanformer_lite.checks.exercise import Observations
-
-TINY = 1e-5
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter: its values and its gradients, in the three ways they were taken."""
-
-    value: Tensor
-    one: Tensor
-    four: Tensor
-    quiet: Tensor
-
-
-def parameters_of(observed: Observations, seed: int) -> list[Parameter]:
-    """Rebuild the parameters from the seed; shapes and gradients come from the observed.
-
-    Raises: ValueError if the observed do not hold together.
-    """
-    count = observed.get("parameters")
-    if not isinstance(count, int) or not 0 <= count <= MOST_PARAMETERS:
-        raise ValueError("no count of parameters")
-    return [parameter_of(observed, seed, index) for index in range(count)]
-
-
-def parameter_of(observed: Observations, seed: int, index: int) -> Parameter:
-    """Rebuild one parameter.
-
-    Raises: ValueError if its shape cannot be true or a gradient does not fit it.
-    """
-    text = observed.get(f"shape.{index}")
-    sizes = [int(part) for part in text.split(",") if part] if isinstance(text, str) else [0]
-    shape = torch.Size(sizes)
-    if len(sizes) > 5 or any(size < 1 for size in sizes) or shape.numel() > 20 * LARGE.embed_dim**2:
-        raise ValueError(f"no parameter has shape {text!r}")
-    gradients = []
-    for key in ("one", "four", "quiet"):
-        gradient = observed.get(f"gradient.{key}.{index}")
-        if gradient is None:
-            gradient = torch.zeros(shape)
-        if not isinstance(gradient, Tensor) or gradient.shape != shape:
-            raise ValueError("a gradient that does not fit")
-        gradients.append(gradient.to(torch.float32))
-    return Parameter(weight_values(LARGE, seed, index, shape), *gradients)
-
-
-def silent(gradient: Tensor, axis: int, index: int) -> bool:
-    """Say whether one slice along an axis gets no gradient while the rest does."""
-    limit = TINY * float(gradient.abs().max())
-    quiet = gradient.abs().select(axis, index).max() <= limit
-    return bool(quiet) and limit > 0
-
-
-def input_rows(parameter: Parameter, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Lay a parameter that reads the input out as rows `(R, E)`: values, gradients for one, four.
-
-    Of the two gradients for one token the larger counts: either may be next to nothing by chance.
-    """
-    alone = torch.maximum(parameter.one.abs(), parameter.quiet.abs())
-    for axis in reversed(range(parameter.value.dim())):
-        if parameter.value.shape[axis] == sizes.embed_dim and silent(parameter.four, axis, 0):
-            value, one, four = (
-                tensor.movedim(axis, -1).reshape(-1, sizes.embed_dim)
-                for tensor in (parameter.value, alone, parameter.four)
-            )
-            return value, one, four
-    return None
-
-
-def output_matrix(parameter: Parameter, sizes: Sizes) -> Tensor | None:
-    """Lay a parameter that makes the output out as `(E, E)`, output features first."""
-    if parameter.value.numel() != sizes.embed_dim**2:
-        return None
-    for axis in range(parameter.value.dim()):
-        if parameter.value.shape[axis] == sizes.embed_dim and silent(parameter.quiet, axis, 1):
-            return parameter.value.movedim(axis, 0).reshape(sizes.embed_dim, -1)
-    return None
 
 
 @dataclass(frozen=True)
 class InputRows:
-    """InputRows of input projections: the weights, the biases, and what gradients say of each."""
+    """All rows of input projections: weights, biases, and what gradients say of each."""
 
     weight: Tensor
     bias: Tensor
@@ -103,59 +37,103 @@ class InputRows:
 
 
 def take_out_bias(vectors: list[Parameter], sizes: Sizes) -> tuple[Tensor, list[Parameter]]:
-    """Find the bias of the output: its second number alone gets no gradient."""
-    for index, vector in enumerate(vectors):
-        flat = vector.quiet.flatten()
-        if flat.numel() == sizes.embed_dim and silent(flat, 0, 1):
-            others = torch.cat([flat[:1], flat[2:]]).abs()
-            if others.min() > TINY * others.max():
-                return vector.value.flatten(), vectors[:index] + vectors[index + 1 :]
-    return torch.zeros(sizes.embed_dim), vectors
+    """Find the bias of the output: its second number alone gets no gradient.
+
+    It may be in several pieces, one a head, which are added up.
+    """
+    found = torch.zeros(sizes.embed_dim)
+    left = []
+    for vector in vectors:
+        if _is_out_bias(vector, sizes):
+            found = found + vector.value.reshape(-1, sizes.embed_dim).sum(0)
+        else:
+            left.append(vector)
+    return found, left
 
 
-def table(matrices: list[tuple[Tensor, Tensor, Tensor]], vectors: list[Parameter]) -> InputRows:
+def _is_out_bias(vector: Parameter, sizes: Sizes) -> bool:
+    if vector.quiet.numel() % sizes.embed_dim:
+        return False
+    for flat in vector.quiet.reshape(-1, sizes.embed_dim):
+        others = torch.cat([flat[:1], flat[2:]]).abs()
+        if not silent(flat, 0, 1) or others.min() <= TINY * others.max():
+            return False
+    return True
+
+
+def table(matrices: list[Rows], vectors: list[Parameter], sizes: Sizes) -> InputRows:
     """Put the rows of all matrices under each other, each with its bias."""
-    chosen = pair_biases([(len(value), four) for value, _, four in matrices], vectors)
-    weight, one, four = (torch.cat(parts) for parts in zip(*matrices, strict=True))
+    weight, one, four = (
+        torch.cat([getattr(rows, name) for rows in matrices]) for name in ("value", "one", "four")
+    )
+    bias = pair_biases(four, vectors, sizes)
+    start = 0
+    for rows in matrices:
+        here = slice(start, start := start + len(rows.value))
+        if rows.bias is not None:
+            bias[here] = rows.bias
     strength = four.abs().amax(dim=1)
     return InputRows(
         weight,
-        torch.cat(chosen),
+        bias,
         is_value=one.amax(dim=1) > TINY * one.max(),
         query_likeness=four[:, 2].abs() / strength.clamp_min(1e-30),
         is_used=strength > TINY * strength.max(),
     )
 
 
-def pair_biases(matrices: list[tuple[int, Tensor]], vectors: list[Parameter]) -> list[Tensor]:
-    """Give each matrix the bias whose gradient is that of its weights on the constant feature.
+def pair_biases(four: Tensor, vectors: list[Parameter], sizes: Sizes) -> Tensor:
+    """Give each row the bias whose gradient is that of its weight on the constant feature.
 
-    Biases of keys get no gradient at all: they go, in order, to the matrices that are left. A
-    matrix without a bias gets zeros.
+    A vector may hold the biases of several matrices, and a matrix may be given several vectors.
+    Biases of keys get no gradient at all: they go, in order, to the rows that are left.
     """
-    chosen: dict[int, Tensor] = {}
-    left = {
-        index: (v.value.flatten(), v.four.flatten().tolist()) for index, v in enumerate(vectors)
-    }
-    wanted = [(rows, four[:, 2].tolist(), float(four.abs().max())) for rows, four in matrices]
-    for exact in (True, False):
-        for index, (rows, gradient, scale) in enumerate(wanted):
-            if index in chosen:
+    bias, taken = torch.zeros(len(four)), torch.zeros(len(four), dtype=torch.bool)
+    wanted, scale = four[:, 2], float(four.abs().max())
+    silent_pieces: list[Tensor] = []
+    for vector in vectors:
+        value, theirs = vector.value.flatten(), vector.four.flatten()
+        for start, size in _pieces(theirs, wanted, taken, scale, sizes):
+            part = slice(start, start + size)
+            place = _place(theirs[part], wanted, taken, scale)
+            if place is None:
+                silent_pieces.append(value[part])
                 continue
-            for name, (value, theirs) in left.items():
-                if len(theirs) == rows and (not exact or is_bias(gradient, theirs, scale)):
-                    chosen[index] = value
-                    del left[name]
-                    break
-    return [chosen.get(index, torch.zeros(rows)) for index, (rows, _) in enumerate(matrices)]
+            bias[place : place + size] = value[part]
+            taken[place : place + size] = True
+    for piece in silent_pieces:
+        free = torch.nonzero(~taken & (wanted.abs() <= 1e-4 * scale)).flatten()[: len(piece)]
+        if len(free) == len(piece):
+            bias[free] = piece
+            taken[free] = True
+    return bias
 
 
-def is_bias(gradient: list[float], theirs: list[float], scale: float) -> bool:
-    """Say whether a vector's gradient is that of a matrix's weights on the constant feature."""
-    pairs = zip(gradient, theirs, strict=True)
-    if not all(abs(mine - other) <= 1e-4 * scale for mine, other in pairs):
-        return False
-    return any(abs(other) > 1e-4 * scale for other in theirs)
+def _pieces(
+    theirs: Tensor, wanted: Tensor, taken: Tensor, scale: float, sizes: Sizes
+) -> list[tuple[int, int]]:
+    """Cut a vector into the largest pieces that find rows: whole, by E, or by D."""
+    for size in (len(theirs), sizes.embed_dim, sizes.head_dim):
+        if len(theirs) % size == 0:
+            starts = range(0, len(theirs), size)
+            loud = [s for s in starts if theirs[s : s + size].abs().max() > 1e-4 * scale]
+            if loud and all(
+                _place(theirs[s : s + size], wanted, taken, scale) is not None for s in loud
+            ):
+                return [(start, size) for start in starts]
+    size = sizes.embed_dim if len(theirs) % sizes.embed_dim == 0 else len(theirs)
+    return [(start, size) for start in range(0, len(theirs), size)]
+
+
+def _place(theirs: Tensor, wanted: Tensor, taken: Tensor, scale: float) -> int | None:
+    """Find the first free run of rows with these gradients; None if they are nothing at all."""
+    if theirs.abs().max() <= 1e-4 * scale or len(theirs) > len(wanted):
+        return None
+    windows = wanted.unfold(0, len(theirs), 1)
+    fits = ((windows - theirs).abs() <= 1e-4 * scale).all(dim=1)
+    fits &= ~taken.unfold(0, len(theirs), 1).any(dim=1)
+    found = torch.nonzero(fits).flatten()
+    return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True)
@@ -191,31 +169,51 @@ def hypotheses(observed: Observations, seed: int) -> list[Projections]:
 
 def readings(found: list[Parameter], sizes: Sizes) -> Iterator[Projections]:
     """Sort parameters into rows, output matrix and biases, and pair them up."""
-    matrices, out = [], None
-    vectors = [p for p in found if p.value.numel() <= 3 * sizes.embed_dim]
-    for parameter in found:
+    matrices: list[Rows] = []
+    columns: list[Tensor] = []
+    parameters = [piece for parameter in found for piece in unpacked(parameter, sizes)]
+    vectors = [p for p in parameters if p.value.numel() <= 3 * sizes.embed_dim]
+    for parameter in parameters:
         if parameter.value.numel() <= 3 * sizes.embed_dim:
             continue
         rows = input_rows(parameter, sizes)
+        made = None if rows else output_columns(parameter, sizes)
         if rows is not None:
             matrices.append(rows)
-        elif out is None:
-            out = output_matrix(parameter, sizes)
+        elif made is not None:
+            columns.append(made)
     if not matrices:
         return
-    out_bias, vectors = take_out_bias(vectors, sizes) if out is not None else (None, vectors)
-    inputs = table(matrices, vectors)
+    out, out_bias, vectors = output_of_columns(columns, vectors, sizes)
+    inputs = table(matrices, vectors, sizes)
     for reading in partitions(inputs, sizes):
-        natural = reading if out_bias is None else replace(reading, out=out, out_bias=out_bias)
+        natural = reading if out is None else replace(reading, out=out, out_bias=out_bias)
         yield natural
         yield strided(natural, sizes)
+
+
+def output_of_columns(
+    columns: list[Tensor], vectors: list[Parameter], sizes: Sizes
+) -> tuple[Tensor | None, Tensor, list[Parameter]]:
+    """Put the output matrix together, take its bias, and return the vectors that are left."""
+    nothing = torch.zeros(sizes.embed_dim)
+    if not columns:
+        return None, nothing, vectors
+    out = torch.cat(columns, dim=1)
+    if out.shape[1] == sizes.embed_dim + 1:  # the last column is the bias
+        return out[:, :-1], out[:, -1], vectors
+    if out.shape[1] != sizes.embed_dim:
+        return None, nothing, vectors
+    bias, vectors = take_out_bias(vectors, sizes)
+    return out, bias, vectors
 
 
 def partitions(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
     """Split rows into query, key and value; who is query and who is key is tried both ways."""
     value = torch.nonzero(rows.is_value).flatten()
     rest = torch.nonzero(~rows.is_value & rows.is_used).flatten()
-    if len(value) != sizes.embed_dim:
+    if len(value) != sizes.embed_dim or len(rest) not in (sizes.embed_dim, 2 * sizes.embed_dim):
+        yield from by_order(rows, sizes)
         return
     if len(rest) == sizes.embed_dim:  # nothing is left for the key: the values must come from it
         yield assembled(rows, rest, value, value)
@@ -224,6 +222,17 @@ def partitions(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
     for first, second in halves(rows, rest, sizes):
         yield assembled(rows, first, second, value)
         yield assembled(rows, second, first, value)
+
+
+def by_order(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
+    """Where gradients do not tell, take query, key and value in any order in which they may lie."""
+    if len(rows.weight) != 3 * sizes.embed_dim:
+        return
+    thirds = torch.arange(len(rows.weight)).view(3, -1)
+    heads = torch.arange(len(rows.weight)).view(-1, 3, sizes.head_dim).transpose(0, 1).flatten(1)
+    for parts in (thirds, heads):
+        for query, key, value in itertools.permutations(parts):
+            yield assembled(rows, query, key, value)
 
 
 def halves(rows: InputRows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
@@ -248,16 +257,27 @@ def assembled(rows: InputRows, query: Tensor, key: Tensor, value: Tensor) -> Pro
     )
 
 
-def strided(reading: Projections, sizes: Sizes) -> Projections:
-    """Read heads that take every H-th feature, which is as good as neighbouring ones."""
+def strided(
+    reading: Projections, sizes: Sizes, maps: bool = True, value: bool = True, out: bool = True
+) -> Projections:
+    """Read heads that take every H-th feature, which is as good as neighbouring ones.
+
+    `maps`, `value` and `out` say of which projections that is so: a module may mix the two.
+    """
     where = torch.arange(sizes.embed_dim).view(sizes.head_dim, sizes.num_heads).t().flatten()
-    return Projections(
-        reading.query[where],
-        reading.key[where],
-        reading.value[where],
-        None if reading.out is None else reading.out[:, where],
-        reading.query_bias[where],
-        reading.key_bias[where],
-        reading.value_bias[where],
-        reading.out_bias,
-    )
+    changed: dict[str, Tensor] = {}
+    for name, is_strided in (("query", maps), ("key", maps), ("value", value)):
+        if is_strided:
+            changed[name] = getattr(reading, name)[where]
+            changed[f"{name}_bias"] = getattr(reading, f"{name}_bias")[where]
+    if out and reading.out is not None:
+        changed["out"] = reading.out[:, where]
+    return replace(reading, **changed)
+
+
+def mixed(found: list[Projections], sizes: Sizes) -> Iterator[Projections]:
+    """Read each natural reading with some projections strided and others not."""
+    for natural in found[::2]:
+        for maps, value, out in itertools.product((False, True), repeat=3):
+            if len({maps, value, out}) > 1:
+                yield strided(natural, sizes, maps, value, out)

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
 from cleanformer_lite.checks.engine.observations import close
-from cleanformer_lite.checks.engine.trials import TRIALS, Call, order
+from cleanformer_lite.checks.engine.trials import LOUD, TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
 
 Property = Callable[[Evidence, str], Counterexample | None]
 MOVED = 1e-6
+LEAST = 1e-30
 
 
 def output_shape(evidence: Evidence, label: str) -> Counterexample | None:
@@ -61,9 +62,34 @@ def permutation_equivariance(evidence: Evidence, label: str) -> Counterexample |
     return unequal(evidence, label, "permuted", yours, target, "output for tokens in another order")
 
 
+def projections_are_linear(evidence: Evidence, label: str) -> Counterexample | None:
+    """Queries, keys, values and output are affine in the input."""
+    alone = evidence.output("large", "single")[:, 0]
+    found = unequal_sums(evidence, "single", alone, "the output for one token")
+    if found or not evidence.contract.weights:
+        return found
+    logs = evidence.weights("large", "triple").clamp_min(LEAST).log()
+    for row, (first, second), what in (
+        (0, (1, 2), "scores in the query"),
+        (2, (0, 1), "scores in the key"),
+    ):
+        gap = logs[:, :, row, first] - logs[:, :, row, second]
+        found = found or unequal_sums(evidence, "triple", gap, what)
+    return found
+
+
+def unequal_sums(evidence: Evidence, name: str, values: Tensor, what: str) -> Counterexample | None:
+    """Compare the sum of what two tokens give with what their sum and zero give."""
+    yours, target = values[2] + values[3], values[0] + values[1]
+    if (yours - target).abs().max() <= 1e-3 * max(1.0, float(values.abs().max())):
+        return None
+    what = f"{what}: f(a + b) + f(0), f(a) + f(b), "
+    return unequal(evidence, "large", name, yours, target, what)
+
+
 def rows_sum_to_one(evidence: Evidence, label: str) -> Counterexample | None:
     """The weights of every query sum to 1."""
-    for name in ("plain", "padded"):
+    for name in ("plain", "padded", "loud"):
         if name in evidence.calls[label]:
             sums = evidence.weights(label, name).sum(dim=-1)
             found = unequal(evidence, label, name, sums, torch.ones_like(sums), "weights.sum(-1)")
@@ -107,7 +133,10 @@ def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexa
         allowed = allowed & call.attn_mask
     if call.is_causal:
         allowed = allowed & torch.ones(weights.shape[-2:], dtype=torch.bool).tril()
-    wrong = torch.where(allowed, weights <= 0.0, weights.abs() > MOVED) | weights.isnan()
+    # What is next to nothing without a mask may be lost with one, by underflow.
+    plain = evidence.weights(label, "plain")
+    lost = (weights <= 0.0) & ((weights < 0.0) | (plain > LEAST))
+    wrong = torch.where(allowed, lost, weights.abs() > MOVED) | weights.isnan()
     if not wrong.any():
         return None
     n, h, i, j = (int(index) for index in torch.nonzero(wrong)[0])
@@ -128,10 +157,22 @@ def causality(evidence: Evidence, label: str) -> Counterexample | None:
 def masked_keys_get_nothing(evidence: Evidence, label: str) -> Counterexample | None:
     """Masked keys weigh 0, all others more."""
     for name in ("padded", "per_head"):
-        found = pattern(evidence, label, name, evidence.calls[label][name])
+        call = evidence.calls[label].get(name)
+        found = call and pattern(evidence, label, name, call)
         if found:
             return found
-    return None
+    return quiet_when_loud(evidence) if label == "large" else None
+
+
+def quiet_when_loud(evidence: Evidence) -> Counterexample | None:
+    """Look for masked keys with weight where all scores are far from zero."""
+    mask = evidence.calls["large"]["loud"].attn_mask
+    assert mask is not None
+    most = evidence.weights("large", "loud").masked_fill(mask, 0.0).abs().amax()
+    if most <= MOVED:
+        return None
+    what = f"the weight of a masked key, x {LOUD:g} times as large"
+    return Counterexample(evidence.inputs("large", "loud"), f"{most:.4g}", "0", what)
 
 
 def masks_combine(evidence: Evidence, label: str) -> Counterexample | None:

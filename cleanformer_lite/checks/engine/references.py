@@ -30,8 +30,9 @@ def scores(query: Tensor, key: Tensor) -> Tensor:
 
 def masked_softmax(scores: Tensor, attn_mask: Tensor) -> Tensor:
     """Divide exponentials of allowed scores by their sum; a sum of nothing counts as one."""
-    shifted = scores.float() - scores.float().amax(dim=-1, keepdim=True)
-    shares = torch.exp(shifted) * attn_mask
+    allowed = torch.where(attn_mask, scores.float(), torch.finfo(torch.float32).min)
+    shifted = scores.float() - allowed.amax(dim=-1, keepdim=True)
+    shares = torch.where(attn_mask, torch.exp(shifted.clamp_max(0.0)), 0.0)
     total = shares.sum(dim=-1, keepdim=True)
     return (shares / torch.where(total == 0, torch.ones_like(total), total)).to(scores.dtype)
 

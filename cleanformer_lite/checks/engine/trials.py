@@ -27,6 +27,11 @@ class Sizes:
 TRIALS = {"small": Sizes(1, 2, 2, 1), "large": Sizes(3, 5, 4, 7)}
 SMALL, LARGE = TRIALS["small"], TRIALS["large"]
 MOST_PARAMETERS = 64
+# An input so many times as large makes scores that a fill such as -10 does not stay below.
+LOUD = 3.0
+# These calls are made for one question each, and not compared number by number.
+FOR_ONE_QUESTION = ("loud", "single", "triple")
+DROPOUT = 0.25
 # What follows from a seed is made once and looked at by both halves of a check. No answer is handed
 # any of it: answers get copies.
 remembered = lru_cache(maxsize=4 * MOST_PARAMETERS)
@@ -38,6 +43,7 @@ class Contract:
 
     weights: bool = True
     masks: bool = True
+    any_masks: bool = True  # of any shape that broadcasts to `(N, H, L, L)`; else `(N, 1, 1, L)`
     causal: bool = True
     dropout: bool = True
 
@@ -127,6 +133,21 @@ def nudged(x: Tensor, feature: int) -> Tensor:
     return copy
 
 
+def sums_of_tokens(sizes: Sizes, seed: int) -> Tensor:
+    """Make samples `(4, 3, E)` whose first tokens are a, b, a + b and 0, with the same two behind.
+
+    What is affine in the first token adds up: its values for a and b, and for a + b and 0.
+    """
+    first, second, *others = 0.5 * tokens(sizes, seed + 3)[0, :4]
+    starts = torch.stack([first, second, first + second, torch.zeros_like(first)])
+    return torch.cat([starts[:, None], torch.stack(others).expand(4, 2, -1)], dim=1)
+
+
+def alike_tokens(sizes: Sizes, seed: int) -> Tensor:
+    """Make samples `(8, L, E)` in which all tokens are one token."""
+    return tokens(sizes, seed + 4)[:1, :1].expand(8, sizes.length, -1).clone()
+
+
 @remembered
 def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
     """Name every call of a trial, in the order in which they are made."""
@@ -134,6 +155,9 @@ def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
     made = {"plain": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
     if sizes.batch > 1:
         made["alone"] = Call(x[-1:])
+    if sizes == LARGE:
+        made["single"] = Call(sums_of_tokens(sizes, seed)[:, :1])
+        made["triple"] = Call(sums_of_tokens(sizes, seed))
     if contract.weights and sizes == LARGE:
         made["nudge_first"] = Call(nudged(x, 0))
         made["nudge_last"] = Call(nudged(x, -1))
@@ -148,14 +172,15 @@ def masked_calls(sizes: Sizes, contract: Contract, seed: int, x: Tensor) -> dict
     tril = torch.ones(sizes.length, sizes.length, dtype=torch.bool).tril()
     causal = Call(x, is_causal=True) if contract.causal else Call(x, tril)
     padded = torch.where(padding[:, 0, 0, :, None], x, changed(x, slice(None)))
-    made = {
-        "causal": causal,
-        "causal_changed": replace(causal, x=changed(x, slice(-1, None))),
-        "padded": Call(x, padding),
-        "padded_changed": Call(padded, padding),
-        "per_head": Call(x, head_mask(sizes, seed)),
-        "blind": Call(x, blind_mask(sizes)),
-    }
+    loud = {"loud": Call(LOUD * x, padding)} if sizes == LARGE else {}
+    made = loud | {"padded": Call(x, padding), "padded_changed": Call(padded, padding)}
+    if contract.any_masks:
+        made |= {
+            "causal": causal,
+            "causal_changed": replace(causal, x=changed(x, slice(-1, None))),
+            "per_head": Call(x, head_mask(sizes, seed)),
+            "blind": Call(x, blind_mask(sizes)),
+        }
     if sizes.batch > 1:
         made["padded_alone"] = Call(x[-1:], padding[-1:])
     if contract.causal:
@@ -163,10 +188,16 @@ def masked_calls(sizes: Sizes, contract: Contract, seed: int, x: Tensor) -> dict
     return made
 
 
+def compared_calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
+    """Name the calls whose results are compared number by number."""
+    made = calls(sizes, contract, seed)
+    return {name: call for name, call in made.items() if name not in FOR_ONE_QUESTION}
+
+
 @remembered
 def together(sizes: Sizes, contract: Contract, seed: int) -> Call:
     """Lay all calls of a trial into one batch, their masks written out as `(N, H, L, L)`."""
-    made = calls(sizes, contract, seed).values()
+    made = compared_calls(sizes, contract, seed).values()
     return Call(
         torch.cat([call.x for call in made]), torch.cat([whole_mask(sizes, call) for call in made])
     )

@@ -1,11 +1,12 @@
 """Mistakes of sliced heads, and of one product for query, key and value. Wrong on purpose."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.references import features_read, with_weights
+from cleanformer_lite.checks.engine.references import features_read, split_projection, with_weights
 from cleanformer_lite.checks.mistake import mistake
 from cleanformer_lite.checks.mistakes.forms import forward_with
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
@@ -35,6 +36,38 @@ INTERLEAVED = (
     _cut("HD3", (4, 0, 2, 1, 3)),
     _cut("DH3", (4, 0, 3, 1, 2)),
 )
+
+
+@torch.no_grad()
+def _copy_linear(source: Any, target: Any, *, bias: bool = True, turned: bool = False) -> None:
+    target.weight.copy_(source.weight.t() if turned else source.weight)
+    if bias:
+        target.bias.copy_(source.bias)
+
+
+def _copy_with(
+    layers: Callable[[Any], tuple[Any, ...]] = lambda head: (head.q_proj, head.k_proj, head.v_proj),
+    *, bias: bool = True, out_bias: bool = True, out_turned: bool = False,
+    turned: bool = False,
+) -> Callable[[Any, Any], None]:  # fmt: skip
+    """Copy a loop into a split module, with one thing wrong."""
+
+    @torch.no_grad()
+    def copy_loop(looped: Any, split: Any) -> None:
+        for part, target in enumerate((split.q_proj, split.k_proj, split.v_proj)):
+            chosen = [layers(head)[part] for head in looped.heads]
+            weight = torch.cat([layer.weight for layer in chosen])
+            target.weight.copy_(weight.t() if turned else weight)
+            if bias:
+                target.bias.copy_(torch.cat([layer.bias for layer in chosen]))
+        _copy_linear(looped.out_proj, split.out_proj, bias=out_bias, turned=out_turned)
+
+    return copy_loop
+
+
+def _count_without_biases(embed_dim: int, num_heads: int) -> dict[str, int]:
+    square = embed_dim * embed_dim
+    return {"built_in_forward": square, "plain_list": square, "module_list": 4 * square}
 
 
 @mistake(
@@ -74,12 +107,17 @@ class LinearTransposed:
             lambda weights: torch.block_diag(*weights.transpose(1, 2)),
         ),
         "fused_heads.forward": (forward_with(turned=True),),
+        "split_heads.from_loop": (
+            _copy_with(out_turned=True),
+            _copy_with(turned=True),
+            _copy_with(turned=True, out_turned=True),
+        ),
     }
 
 
 @mistake(
-    cause="the gradient is taken of a sum of whole rows, and each of them sums to 1",
-    symptom="every gradient is zero, so no feature seems to be read",
+    cause="of whole rows a sum or a mean is taken, and each row sums to 1 whatever x is",
+    symptom="every gradient or change is zero, so no feature seems to be read",
     hints=(
         "Add up one row of a map, before and after a change of x.",
         "Of which number do you take the gradient? Can it change at all?",
@@ -127,4 +165,65 @@ class QkvInterleaved:
     forms = {
         "fused_heads.thirds": INTERLEAVED,
         "fused_heads.forward": tuple(forward_with(cut) for cut in INTERLEAVED),
+    }
+
+
+def _parts(*order: int) -> Callable[[Tensor, int], tuple[Tensor, ...]]:
+    """Cut in thirds, and take them in another order."""
+    return lambda projected, num_heads: tuple(
+        split_projection(projected, num_heads)[part] for part in order
+    )
+
+
+OUT_OF_ORDER = tuple(
+    _parts(*order)
+    for order in ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 2, 2), (0, 0, 2))
+)
+
+
+@mistake(
+    cause="of query, key and value one is taken for another",
+    symptom="shapes are right and it trains; weights from elsewhere give nonsense",
+    thread="huggingface/transformers#40257",
+    hints=(
+        "Let the projection count 1, 2, 3, ... and write down what should be the key.",
+        "In which order do the three parts lie in memory? In which order do you name them?",
+        "`query, key, value = projected.chunk(3, dim=-1)`: in the order in which they lie.",
+    ),
+)
+class PartsOutOfOrder:
+    """Takes the three parts in another order, or one of them twice."""
+
+    forms = {
+        "fused_heads.thirds": OUT_OF_ORDER,
+        # Query and key exchanged give other maps; the same part twice gives a part less.
+        "fused_heads.forward": tuple(forward_with(cut) for cut in OUT_OF_ORDER),
+        "split_heads.from_loop": (
+            _copy_with(lambda head: (head.q_proj, head.v_proj, head.v_proj)),
+            _copy_with(lambda head: (head.q_proj, head.v_proj, head.k_proj)),
+            _copy_with(lambda head: (head.k_proj, head.q_proj, head.v_proj)),
+        ),
+    }
+
+
+@mistake(
+    cause="weights are copied, and their biases are not",
+    symptom="right as long as the biases are zero",
+    thread="paiml/entrenar#258",
+    hints=(
+        "Compare the two modules on an input of zeros.",
+        "An `nn.Linear` keeps two parameters. Which of them do you copy?",
+        "The same for `.bias` as for `.weight`: `torch.cat([h.q_proj.bias for h in ...])`.",
+    ),
+)
+class BiasesForgotten:
+    """Copies matrices alone, or counts them alone."""
+
+    forms = {
+        "split_heads.from_loop": (
+            _copy_with(bias=False),
+            _copy_with(bias=False, out_bias=False),
+            _copy_with(out_bias=False),
+        ),
+        "registration_bug.count": (_count_without_biases,),
     }

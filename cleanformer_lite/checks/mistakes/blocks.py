@@ -3,10 +3,30 @@
 from functools import partial
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from cleanformer_lite.checks.engine.references import attention
+from cleanformer_lite.checks.engine.references import Block, attention
 from cleanformer_lite.checks.mistake import mistake
-from cleanformer_lite.checks.mistakes.forms import in_blocks, merged_with
+from cleanformer_lite.checks.mistakes.forms import EVERY, in_blocks, merged_with
+
+
+def _rescaled_by_the_printed_formula(
+    query: Tensor, key: Tensor, value: Tensor, block: int
+) -> Tensor:
+    """Multiply the mean so far by the new total over the old one, as a misprint has it."""
+    top = torch.full((len(query), 1), -torch.inf)
+    total, mean = torch.zeros(len(query), 1), torch.zeros(len(query), value.shape[-1])
+    for first in range(0, len(key), block):
+        scores = query @ key[first : first + block].T / query.shape[-1] ** 0.5
+        new_top = torch.maximum(top, scores.amax(-1, keepdim=True))
+        powers = torch.exp(scores - new_top)
+        shrink = torch.exp(top - new_top)
+        new_total = shrink * total + powers.sum(-1, keepdim=True)
+        scale = torch.where(total > 0, new_total / total, torch.zeros_like(total))
+        mean = scale * mean + powers @ value[first : first + block] / new_total
+        top, total = new_top, new_total
+    return mean
 
 
 @mistake(
@@ -31,15 +51,18 @@ class OnlineNotRescaled:
             merged_with("old total", "old mean"),
             merged_with("new total", "new mean"),
         ),
-        "fused_heads.blocked": tuple(
-            partial(in_blocks, rescale=named)
-            for named in (
-                (),
-                ("old total", "new total"),
-                ("old mean", "new mean"),
-                ("new total", "new mean"),
-                ("old total", "old mean"),
-            )
+        "fused_heads.blocked": (
+            _rescaled_by_the_printed_formula,
+            *(
+                partial(in_blocks, rescale=named)
+                for named in (
+                    (),
+                    ("old total", "new total"),
+                    ("old mean", "new mean"),
+                    ("new total", "new mean"),
+                    ("old total", "old mean"),
+                )
+            ),
         ),
     }
 
@@ -96,5 +119,60 @@ class TableKeptWhole:
             lambda query, key, value, block: (
                 torch.softmax(query @ key.T / query.shape[-1] ** 0.5, dim=-1) @ value
             ),
+        ),
+    }
+
+
+def _padded_with_zeros(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
+    more = (0, 0, 0, -len(key) % block)
+    return in_blocks(query, F.pad(key, more), F.pad(value, more), block)
+
+
+@mistake(
+    cause="the last block is filled up with zeros, and a score of 0 is a weight like another",
+    symptom="right whenever the block size divides the number of keys",
+    hints=(
+        "Try 3 keys in blocks of 2.",
+        "What score does a key of zeros have? What is the exponential of it?",
+        "Let the last slice be shorter, or fill its scores with minus infinity.",
+    ),
+)
+class PaddingBlockHasWeight:
+    """Pads keys and values with zeros."""
+
+    forms = {"fused_heads.blocked": (_padded_with_zeros,)}
+
+
+def _merged_upside_down(
+    top: Tensor, total: Tensor, mean: Tensor, other_top: Tensor, other_total: Tensor, other: Tensor
+) -> Block:
+    """Leave a side whose top stays as it is, and scale the other up."""
+    new = torch.maximum(top, other_top)
+    up, down = (
+        torch.where(old == new, torch.ones_like(old), torch.exp(new - old))
+        for old in (top, other_top)
+    )
+    return new, total * up + other_total * down, mean * up + other * down
+
+
+@mistake(
+    cause="the factor between two maxima is upside down: `exp(new - old)` for `exp(old - new)`",
+    symptom="right as long as the maximum stays; it overflows when the maximum grows much",
+    hints=(
+        "Give the second block a much larger score than the first.",
+        "Should a sum made under a lower maximum get larger or smaller under a higher one?",
+        "`torch.exp(top - new_top)`: it is at most 1.",
+    ),
+)
+class RescaleInverted:
+    """Takes the factors upside down."""
+
+    forms = {
+        "fused_heads.merge": (
+            _merged_upside_down,
+            *(merged_with(*named, inverted=True) for named in (EVERY, EVERY[:2], EVERY[2:])),
+        ),
+        "fused_heads.blocked": tuple(
+            partial(in_blocks, rescale=named, inverted=True) for named in (EVERY, EVERY[:2])
         ),
     }

@@ -119,7 +119,11 @@ def known_in(exercise: str) -> Forms:
     found: Forms = {}
     for known in MISTAKES.values():
         kinds = known.classes if exercise not in known.not_in else []
-        made = tuple(answer_of(kind) for kind in kinds if replaced_steps(kind) & steps)
+        made = tuple(
+            answer_of(kind)
+            for kind in kinds
+            if replaced_steps(kind) & steps and exercise not in vars(kind).get("not_in", ())
+        )
         if answers := made + known.forms.get(exercise, ()):
             found[known.id] = answers
     return found
@@ -148,12 +152,16 @@ def forward_with(
 EVERY = ("old total", "old mean", "new total", "new mean")
 
 
-def merged_with(*rescaled: str, guarded: bool = True) -> Callable[..., Block]:
+def merged_with(
+    *rescaled: str, guarded: bool = True, inverted: bool = False
+) -> Callable[..., Block]:
     """Merge two blocks, bringing only the named totals and means to the new maximum."""
 
     def merge(top: Tensor, total: Tensor, mean: Tensor, *other: Tensor) -> Block:
         largest = torch.maximum(top, other[0])
         shrink, grow = torch.exp(top - largest), torch.exp(other[0] - largest)
+        if inverted:
+            shrink, grow = 1 / shrink, 1 / grow
         if guarded:
             shrink, grow = shrink.nan_to_num(1.0), grow.nan_to_num(1.0)
         parts = {"old total": total, "old mean": mean, "new total": other[1], "new mean": other[2]}
@@ -168,6 +176,7 @@ def merged_with(*rescaled: str, guarded: bool = True) -> Callable[..., Block]:
 def in_blocks(
     query: Tensor, key: Tensor, value: Tensor, block: int, *, scale: bool = True,
     rescale: Sequence[str] = EVERY, whole: bool = False, apart: bool = False,
+    inverted: bool = False,
 ) -> Tensor:  # fmt: skip
     """Read block after block; another setting than the defaults is a mistake."""
     state: list[Tensor] = []
@@ -178,5 +187,11 @@ def in_blocks(
         powers = torch.exp(scores - top)
         new = [top, powers.sum(-1, keepdim=True), powers @ value[first : first + block]]
         outputs.append(new[2] / new[1])
-        state = list(merged_with(*rescale)(*state, *new)) if state else new
+        state = list(merged_with(*rescale, inverted=inverted)(*state, *new)) if state else new
     return torch.stack(outputs).mean(0) if apart else state[2] / state[1]
+
+
+def filled(scores: Tensor, attn_mask: Tensor, low: float | None = None) -> Tensor:
+    """Take a softmax over scores with a low number where the mask is False."""
+    low = torch.finfo(scores.dtype).min if low is None else low
+    return torch.softmax(scores.masked_fill(~attn_mask, low), dim=-1)

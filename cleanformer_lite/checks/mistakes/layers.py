@@ -1,6 +1,7 @@
 """Mistakes in how layers are made, kept and shared out. Wrong on purpose."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,18 +35,23 @@ OF_HIDDEN_WEIGHTS = frozenset(
         "every_weight_moves",
         "heads_are_independent",
         "dropout_off_in_eval",
+        "dropout_falls_on_weights",
         "equal_to_torch",
     }
 )
 OF_NEW_WEIGHTS = OF_HIDDEN_WEIGHTS | {
     "calls_agree",
+    "projections_are_linear",
     "batch_independence",
     "permutation_equivariance",
     "causality",
     "padding_invariance",
 }
 OF_ANOTHER_COUNT = frozenset(
-    {"parameter_count", "heads_are_independent", "every_weight_moves", "equal_to_torch"}
+    {
+        *("parameter_count", "heads_are_independent", "every_weight_moves", "equal_to_torch"),
+        "dropout_falls_on_weights",
+    }
 )
 
 
@@ -127,13 +133,74 @@ class PlainList(HeadsInPlainList):
         return super().forward(x, attn_mask=attn_mask, is_causal=is_causal, need_weights=True)
 
 
+@torch.no_grad()
+def _copy_first_head(looped: Any, split: Any) -> None:
+    for name in ("q_proj", "k_proj", "v_proj"):
+        layer, times = getattr(looped.heads[0], name), len(looped.heads)
+        getattr(split, name).weight.copy_(torch.cat([layer.weight] * times))
+        getattr(split, name).bias.copy_(torch.cat([layer.bias] * times))
+    split.out_proj.load_state_dict(looped.out_proj.state_dict())
+
+
 def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights:
         inputs, biases = 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim
         return weights_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
+    if set(failed) <= {"parameter_count", "equal_to_torch"} and _some_parts_of_one_head(evidence):
+        return True
     weights = evidence.weights("large", "plain")
     alike = (weights - weights[:, :1]).abs().max() <= MOVED
-    return bool(alike) and count(evidence, "unregistered") == 0
+    return bool(alike) and count(evidence, "unregistered") == 0 and not _is_wide(evidence)
+
+
+def _some_parts_of_one_head(evidence: Evidence) -> bool:
+    """Say whether there are the weights of one head for one or two of query, key and value."""
+    square, one = LARGE.embed_dim**2, LARGE.embed_dim * LARGE.head_dim
+    numbers = count(evidence, "numbers") - square
+    return any(
+        0 <= numbers - ((3 - shared) * square + shared * one) <= 4 * LARGE.embed_dim
+        for shared in (1, 2)
+    )
+
+
+def _is_wide(evidence: Evidence) -> bool:
+    """Say whether there are as many weights as H heads have."""
+    return count(evidence, "numbers") >= 4 * LARGE.embed_dim**2
+
+
+def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    if not evidence.contract.weights or not _is_wide(evidence):
+        return False
+    weights = evidence.weights("large", "plain")
+    return bool((weights - weights[:, :1]).abs().max() <= MOVED)
+
+
+@mistake(
+    cause="there is one head as wide as E, and its map is returned for every head",
+    symptom="all maps are one; there are as many weights as H heads have",
+    thread="kornia/kornia#2186",
+    hints=(
+        "Print the maps of two heads.",
+        "Where does a token's E numbers get cut into heads?",
+        "`x.view(N, L, num_heads, head_dim).transpose(1, 2)` before the scores, not after.",
+    ),
+    tells=_one_wide_map,
+    explains=OF_ANOTHER_COUNT | {"heads_differ", "score_scale", "masked_keys_get_nothing"},
+)
+class OneWideHead(nn.Module):
+    """Attends once, and repeats the map."""
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head = SingleHeadAttention(embed_dim, head_dim=embed_dim, dropout=dropout)
+        self.out_proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
+        shape = (len(x), self.num_heads, x.shape[1], x.shape[1])
+        mask = None if attn_mask is None else attn_mask.expand(shape)[:, :1]
+        output, weights = self.head(x, attn_mask=mask, is_causal=is_causal, need_weights=True)
+        return self.out_proj(output), weights.expand(shape)
 
 
 @mistake(
@@ -160,6 +227,7 @@ class SharedLayer(nn.Module):
             lambda weights: torch.block_diag(*[weights[-1]] * len(weights)),
         ),
         "sliced_heads.module": (with_weights(SlicedMultiHeadAttention, shared=True),),
+        "split_heads.from_loop": (_copy_first_head,),
     }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:

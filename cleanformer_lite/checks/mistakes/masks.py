@@ -1,20 +1,14 @@
-"""Mistakes with masks. Wrong on purpose."""
+"""Mistakes in which keys a mask blocks. Wrong on purpose."""
 
 import math
 
-import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.attention import Attention
-from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.references import split_projection
 from cleanformer_lite.checks.mistake import mistake, variant_of
-from cleanformer_lite.checks.mistakes.forms import EVERY, merged_with
-
-
-def _filled(scores: Tensor, attn_mask: Tensor, low: float | None = None) -> Tensor:
-    """Take a softmax over scores with a low number where the mask is False."""
-    low = torch.finfo(scores.dtype).min if low is None else low
-    return torch.softmax(scores.masked_fill(~attn_mask, low), dim=-1)
+from cleanformer_lite.checks.mistakes.forms import filled
 
 
 @mistake(
@@ -37,24 +31,6 @@ class MaskAfterSoftmax(Attention):
 
 
 @mistake(
-    cause="scores are multiplied by the mask, and the exponential of 0 is 1",
-    symptom="masked keys keep some weight",
-    thread="georg-wolflein/good-features#1",
-    hints=(
-        "Look at the weight of a masked key.",
-        "What does the softmax make of a score of 0?",
-        "`scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)`.",
-    ),
-    needs="masks",
-)
-class MaskMultiplied(Attention):
-    """A masked score becomes 0, and the exponential of 0 is 1."""
-
-    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
-        return self.softmax(scores if allowed is None else scores * allowed)
-
-
-@mistake(
     cause="True is read as 'blocked'; here it means 'may attend'",
     symptom="it attends to nothing but padding",
     thread="lucidrains/x-transformers#160",
@@ -70,8 +46,8 @@ class MaskInverted(Attention):
 
     forms = {
         "single_head.mask": (
-            lambda scores, attn_mask: _filled(scores, ~attn_mask),
-            lambda scores, attn_mask: _filled(scores, ~attn_mask, -math.inf),
+            lambda scores, attn_mask: filled(scores, ~attn_mask),
+            lambda scores, attn_mask: filled(scores, ~attn_mask, -math.inf),
         ),
     }
 
@@ -86,6 +62,16 @@ class OnlyMaskInverted(Attention):
 
     def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         return super().allowed(scores, None if attn_mask is None else ~attn_mask, is_causal)
+
+
+@variant_of(MaskInverted)
+class MaskInvertedThenZeroed(Attention):
+    """Fills what is allowed, and zeroes what is blocked: nothing is left."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        if allowed is None:
+            return self.softmax(scores)
+        return filled(scores, ~allowed).masked_fill(~allowed, 0.0)
 
 
 @mistake(
@@ -132,146 +118,118 @@ class MaskRepeatOrder(Attention):
         return super().allowed(scores, attn_mask, is_causal)
 
 
-def _nan_in_gradients_alone(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return any(
-        isinstance(value, Tensor) and bool(value.isnan().any())
-        for key, value in evidence.observed.items()
-        if key.startswith("gradient.blind.")
-    )
+@variant_of(MaskRepeatOrder)
+class MaskRepeatedForHeadsFirst(Attention):
+    """Repeats element by element where heads stand before samples."""
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        if attn_mask is not None:
+            heads, shape = scores.shape[1], scores.transpose(0, 1).shape
+            one = attn_mask.expand(scores.shape)[:, 0]
+            attn_mask = one.repeat_interleave(heads, dim=0).view(shape).transpose(0, 1)
+        return super().allowed(scores, attn_mask, is_causal)
 
 
 @mistake(
-    cause="a row in which all scores are minus infinity",
-    symptom="not-a-number in its output or gradients, and after a step everywhere",
-    thread="pytorch/pytorch#41508",
+    cause="the mask is taken and never used",
+    symptom="it runs, with a mask and without; padding is attended to",
+    thread="jingyaogong/minimind-v#76",
     hints=(
-        "Let one query attend to nothing, and look at its weights and gradients.",
-        "What is 0 divided by 0? What is the softmax of a row of minus infinities?",
-        "Fill with `torch.finfo(scores.dtype).min`, and after the softmax "
-        "`masked_fill(~attn_mask, 0.0)`.",
+        "Call it with two masks, and compare the results.",
+        "Follow `attn_mask` from the signature to the scores. Where does it get lost?",
+        "`scores.masked_fill(~attn_mask, low)` before the softmax, or `attn_mask=` of the kernel.",
     ),
     needs="masks",
-    tells=_nan_in_gradients_alone,
-    explains=frozenset({"finite_on_blind_rows"}),
+    not_in=("transformer.padding_mask", "transformer.decoder_mask"),
 )
-class NanRows(Attention):
-    """Minus infinity everywhere in a row makes it not-a-number."""
+class MaskIgnored(Attention):
+    """Uses `is_causal` alone."""
 
-    forms = {
-        "single_head.mask": (
-            lambda scores, attn_mask: torch.softmax(
-                scores + torch.zeros_like(scores).masked_fill(~attn_mask, -math.inf), dim=-1
-            ).nan_to_num(),
-        ),
-        "fused_heads.merge": (merged_with(*EVERY, guarded=False),),
-    }
-
-    fill = "nan"
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        return super().allowed(scores, None, is_causal)
 
 
-@variant_of(NanRows)
-class NanGradients(Attention):
-    """Clears the rows afterwards: the gradients have been not-a-number by then."""
+@variant_of(MaskIgnored)
+class AllMasksIgnored(Attention):
+    """Uses neither the mask nor `is_causal`."""
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        return None
+
+
+@mistake(
+    cause="a boolean mask is added to the scores, where True counts as 1",
+    symptom="masked keys keep almost all of their weight",
+    thread="huggingface/transformers#41443",
+    hints=(
+        "Look at the weight of a masked key.",
+        "How much does adding True change a score? And adding False?",
+        "`scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)`: a boolean mask is "
+        "filled, only a float mask of zeros and minus infinity is added.",
+    ),
+    needs="masks",
+)
+class MaskAdded(Attention):
+    """Adds 1 to allowed scores."""
 
     def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
-        if allowed is None:
-            return self.softmax(scores)
-        blocked = torch.zeros(allowed.shape).masked_fill(~allowed, -math.inf)
-        blind = ~allowed.any(dim=-1, keepdim=True)
-        return self.softmax(scores + blocked).masked_fill(blind, 0.0)
+        return self.softmax(scores if allowed is None else scores + allowed)
+
+
+@variant_of(MaskAdded)
+class MaskSubtracted(Attention):
+    """Takes 1 from blocked scores: the same weights."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        return self.softmax(scores if allowed is None else scores + ~allowed)
 
 
 @mistake(
-    cause="a row in which all scores are the same large negative number",
-    symptom="a query that may attend to nothing attends to everything alike",
+    cause="two masks are joined by `or`, where both have to allow a key",
+    symptom="with a padding mask and `is_causal` together, the future or padding is seen",
     hints=(
-        "Let one query attend to nothing, and look at its weights.",
-        "The softmax of equal numbers is 1 / S each, however small they are.",
-        "After the softmax: `weights.masked_fill(~attn_mask, 0.0)`.",
-    ),
-    needs="masks",
-)
-class MeanRows(Attention):
-    """A query that may attend to nothing attends to everything alike."""
-
-    fill = "mean"
-
-
-@mistake(
-    cause="the causal mask is off by one, flipped, or dropped when something else is set",
-    symptom="the loss is too good, or a token does not see itself",
-    thread="keras-team/keras#23038",
-    hints=(
-        "Print the map of three tokens under `is_causal=True`. Where are the zeros?",
-        "Is the diagonal allowed? What happens to `is_causal` when there is a mask too?",
-        "`torch.ones(L, L, dtype=torch.bool).tril()`, and `attn_mask & causal` if there are both.",
+        "Print the mask that you use where both are given.",
+        "A key may be attended to if the one mask allows it *and* the other does.",
+        "`attn_mask & causal`.",
     ),
     needs="causal",
     not_in=("single_head.mask", "single_head.attention", "transformer.padding_mask"),
 )
-class CausalMaskShifted(Attention):
-    """Off by one, so that no token sees itself."""
-
-    def causal(self, length: int) -> Tensor:
-        return torch.ones(length, length, dtype=torch.bool).tril(-1)
-
-
-@variant_of(CausalMaskShifted)
-class CausalMaskLate(Attention):
-    """Off by one, so that every token sees the next."""
-
-    def causal(self, length: int) -> Tensor:
-        return torch.ones(length, length, dtype=torch.bool).tril(1)
-
-
-@variant_of(CausalMaskShifted)
-class CausalMaskFlipped(Attention):
-    """Sees the future and not the past."""
-
-    def causal(self, length: int) -> Tensor:
-        return torch.ones(length, length, dtype=torch.bool).triu()
-
-
-@variant_of(CausalMaskShifted)
-class CausalMaskDropped(Attention):
-    """Takes `is_causal` and does nothing with it."""
-
-    def causal(self, length: int) -> Tensor:
-        return torch.ones(length, length, dtype=torch.bool)
-
-
-@variant_of(CausalMaskShifted)
-class CausalMaskDroppedByMask(Attention):
-    """Forgets `is_causal` as soon as there is a mask."""
+class MasksJoinedByOr(Attention):
+    """Allows what either mask allows."""
 
     def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
-        return super().allowed(scores, attn_mask, is_causal and attn_mask is None)
+        if attn_mask is None or not is_causal:
+            return super().allowed(scores, attn_mask, is_causal)
+        return attn_mask | self.causal(scores.shape[-1])
 
 
-@variant_of(CausalMaskShifted)
-class MaskDroppedByCausal(Attention):
-    """Forgets the mask as soon as `is_causal` is set."""
-
-    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
-        return super().allowed(scores, None if is_causal else attn_mask, is_causal)
+def _both_to_the_kernel(
+    x: Tensor, in_weight: Tensor, out_weight: Tensor, num_heads: int,
+    attn_mask: Tensor | None = None, is_causal: bool = False, dropout: float = 0.0,
+    training: bool = False,
+) -> Tensor:  # fmt: skip
+    query, key, value = split_projection(F.linear(x, in_weight), num_heads)
+    output = F.scaled_dot_product_attention(
+        query, key, value, attn_mask=attn_mask, is_causal=is_causal,
+        dropout_p=dropout if training else 0.0,
+    )  # fmt: skip
+    return F.linear(output.transpose(1, 2).flatten(2), out_weight)
 
 
 @mistake(
-    cause="a fill such as -1e9 does not fit in `float16`",
-    symptom="it raises in half precision",
-    thread="NVIDIA/apex#1052",
+    cause="`attn_mask` and `is_causal=True` are both handed to PyTorch's kernel",
+    symptom="it raises, or on some devices one of the two is dropped without a word",
+    thread="jingyaogong/minimind#382",
     hints=(
-        "Try `torch.finfo(torch.float16).min`.",
-        "Look at the number that you fill in.",
-        "`torch.finfo(scores.dtype).min` fits the scores, whatever their dtype.",
+        "Call it with a mask and `is_causal=True` together.",
+        "Read what `F.scaled_dot_product_attention` says of the two arguments.",
+        "Make the triangle yourself where there is a mask: `attn_mask & causal`, and hand over "
+        "`is_causal=False`.",
     ),
+    needs="causal",
 )
-class HalfOverflow:
-    """A fill that `float16` cannot hold."""
+class MaskAndIsCausal:
+    """Leaves the kernel to put both together."""
 
-    forms = {
-        "single_head.mask": (
-            lambda scores, attn_mask: _filled(scores, attn_mask, -1e9).masked_fill(~attn_mask, 0.0),
-            lambda scores, attn_mask: _filled(scores, attn_mask, -1e9),
-        ),
-    }
+    forms = {"fused_heads.forward": (_both_to_the_kernel,)}

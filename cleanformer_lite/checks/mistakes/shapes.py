@@ -1,7 +1,6 @@
 """Mistakes in reshapes, axes and scales. Wrong on purpose."""
 
-import math
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from cleanformer_lite.checks.engine.attention import Attention
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.references import attention
 from cleanformer_lite.checks.mistake import mistake, variant_of
-from cleanformer_lite.checks.mistakes.forms import in_blocks
+from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.split_heads import split_heads
 
 # Masks that do not fit the shapes which samples and tokens exchanged make.
@@ -18,6 +17,16 @@ WITH_MASKS = (
     *("padded", "padded_changed", "padded_alone", "per_head", "blind"),
     *("causal_padded", "causal", "causal_changed"),
 )
+
+
+@torch.no_grad()
+def _copy_interleaved(looped: Any, split: Any) -> None:
+    copy_weights(looped, split)
+    for name in ("q_proj", "k_proj", "v_proj"):
+        layers = [getattr(head, name) for head in looped.heads]
+        copied = getattr(split, name)
+        copied.weight.copy_(torch.stack([layer.weight for layer in layers], dim=1).flatten(0, 1))
+        copied.bias.copy_(torch.stack([layer.bias for layer in layers], dim=1).flatten())
 
 
 @mistake(
@@ -102,6 +111,15 @@ def _view_does_not_fit(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     return any(isinstance(e, str) and "view size is not compatible" in e for e in errors)
 
 
+@variant_of(MergeMixesBatch)
+class HeadsFirstViewedAway(Attention):
+    """Views a buffer `(H, N, L, D)` away as `(N, L, E)`."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        batch, _, length, _ = x.shape
+        return x.transpose(0, 1).reshape(batch, length, -1)
+
+
 @mistake(
     cause="`view` after a transpose: the numbers no longer lie in order",
     symptom="it raises, which is the good kind of failure",
@@ -170,7 +188,7 @@ class EinsumAxesSwapped(Attention):
 
 
 @mistake(
-    cause="the softmax runs along the queries, `dim=-2`",
+    cause="the softmax runs along another axis than the keys, such as the queries, `dim=-2`",
     symptom="it runs; columns sum to 1, rows do not",
     thread="nerminnuraydogan/vision-transformer#1",
     hints=(
@@ -194,55 +212,79 @@ class SoftmaxOverQueries(Attention):
         return torch.softmax(scores, dim=-2)
 
 
-@mistake(
-    cause="scores are divided by the root of E instead of D",
-    symptom="none to be seen: maps are a little too flat with more than one head",
-    thread="karpathy/ng-video-lecture#6",
-    hints=(
-        "How large are your scores on average? How large should they be?",
-        "How many numbers does one product of query and key sum up?",
-        "Divide by `head_dim ** 0.5`, or by `query.shape[-1] ** 0.5` after the split.",
-    ),
-    not_in=("single_head.scores", "single_head.attention"),
-)
-class ScaledByEmbedDim(Attention):
-    """Divides by the root of E where D belongs."""
+@variant_of(SoftmaxOverQueries)
+class SoftmaxOverAxisTwo(Attention):
+    """Counts axes from the front: right for three, wrong for any other number."""
 
-    def scale(self, query: Tensor) -> float:
-        return 1.0 / math.sqrt(query.shape[-1] * self.num_heads)
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores, dim=2)
+
+
+@variant_of(SoftmaxOverQueries)
+class SoftmaxOverSamples(Attention):
+    """Takes the softmax along the first axis."""
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores, dim=0)
 
 
 @mistake(
-    cause="scores are multiplied by the root of D",
-    symptom="the softmax is nearly all or nothing, and its gradient nearly zero",
-    thread="esceptico/perceiver-io#9",
+    cause="heads share one softmax: it runs along the heads, or along heads and keys at once",
+    symptom="the weights of a query sum to 1 over all heads together, and to less in each",
+    thread="facebookresearch/detr#247",
     hints=(
-        "Look at one row of weights. Is one of them almost 1?",
-        "Is your scale a root or one over a root? Do you multiply or divide by it?",
-        "`scores / D ** 0.5`, or `scores * D ** -0.5`.",
+        "Add up the weights of one query in one head.",
+        "Which axes does your softmax run along? How many of them are keys?",
+        "`torch.softmax(scores, dim=-1)` on scores `(N, H, L, S)`, each head by itself.",
     ),
 )
-class ScaleInverted(Attention):
-    """Multiplies by the root of D."""
+class SoftmaxOverHeads(Attention):
+    """Takes the softmax along the heads."""
 
-    def scale(self, query: Tensor) -> float:
-        return math.sqrt(query.shape[-1])
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores, dim=1)
+
+
+@variant_of(SoftmaxOverHeads)
+class SoftmaxOverHeadsAndKeys(Attention):
+    """Takes one softmax of all heads and keys of a query."""
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        # (N, H, L, S) -> (N, L, H, S) -> (N, L, H * S)
+        wide = scores.transpose(1, 2)
+        return torch.softmax(wide.flatten(2), dim=-1).view(wide.shape).transpose(1, 2)
 
 
 @mistake(
-    cause="scores are not scaled at all",
-    symptom="the larger D, the closer the softmax gets to all or nothing",
-    thread="PAIR-code/tiny-transformers#71",
+    cause="head h takes every H-th number, where it should take D neighbours",
+    symptom="shapes are right; weights from elsewhere give nonsense",
     hints=(
-        "Compare your scores for D = 1 and D = 4.",
-        "The paper calls it scaled dot-product attention. Where do you scale?",
-        "`query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5`.",
+        "Split a tensor that counts 1, 2, 3, ... and read the numbers of head 0.",
+        "Which comes first when you cut E numbers in two axes: H or D?",
+        "`x.view(N, L, num_heads, head_dim)`: the heads stand before their features.",
     ),
+    not_in=("looped_heads.run",),
 )
-class ScaleMissing(Attention):
-    """Does not scale."""
+class HeadsInterleaved(Attention):
+    """Cuts E into D and H. (A whole module may do so: its weights are its own.)"""
 
-    forms = {"fused_heads.blocked": (partial(in_blocks, scale=False),)}
+    shows_in_values = False
+    forms = {
+        "looped_heads.join": (lambda outputs: torch.stack(outputs, dim=-1).flatten(2),),
+        "split_heads.from_loop": (_copy_interleaved,),
+    }
 
-    def scale(self, query: Tensor) -> float:
-        return 1.0
+    def split(self, x: Tensor) -> Tensor:
+        # (N, L, E) -> (N, L, D, H) -> (N, H, L, D)
+        return x.reshape(*x.shape[:2], -1, self.num_heads).permute(0, 3, 1, 2)
+
+
+@variant_of(HeadsInterleaved)
+class MergeInterleaved(Attention):
+    """Merges the same way."""
+
+    shows_in_values = False
+
+    def merge(self, x: Tensor) -> Tensor:
+        # (N, H, L, D) -> (N, L, D, H) -> (N, L, E)
+        return x.permute(0, 2, 3, 1).flatten(2)

@@ -24,46 +24,43 @@ def _cost(given: slice, wanted: slice, *, ignore: bool = True) -> Callable[..., 
     return loss
 
 
+def _loss_of(
+    change: Callable[[Tensor], Tensor], cost: Callable[..., Tensor] = F.cross_entropy
+) -> Callable[..., Tensor]:
+    """Compute the loss of logits that were changed."""
+
+    def loss(predict: Any, target: Tensor, padding: int) -> Tensor:
+        logits, labels = predict(target[:, BEFORE]).flatten(0, 1), target[:, AFTER].flatten()
+        return cost(change(logits), labels, ignore_index=padding)
+
+    return loss
+
+
+def _mean_per_sentence(predict: Any, target: Tensor, padding: int) -> Tensor:
+    rows = range(len(target))
+    return torch.stack(
+        [_cost(BEFORE, AFTER)(predict, target[[row]], padding) for row in rows]
+    ).mean()
+
+
 def _shared_by_all(predict: Any, target: Tensor, padding: int) -> Tensor:
     """Padding costs nothing, and is counted all the same."""
     counted = (target[:, 1:] != padding).float().mean()
     return _cost(slice(-1), slice(1, None))(predict, target, padding) * counted
 
 
-def _decoder(
-    *, stop: Callable[[Tensor, Tensor], Tensor], fill: bool = True
-) -> Callable[..., Tensor]:
-    """Stop at another time, or write on behind the end.
-
-    `stop` is given which rows have ended, and which say their end in this step.
-    """
-
-    def greedy(predict: Any, rows: int, start: int, end: int, padding: int, longest: int) -> Tensor:
-        target = torch.full((rows, 1), start)
-        ended = torch.zeros(rows, dtype=torch.bool)
-        for _ in range(longest):
-            piece = predict(target)[:, -1].argmax(-1)
-            now = piece == end
-            if fill:
-                piece = piece.masked_fill(ended, padding)
-            target = torch.cat([target, piece[:, None]], dim=1)
-            ended = ended | now
-            if stop(ended, now):
-                break
-        return target[:, 1:]
-
-    return greedy
-
-
 def _waves(
-    sine: Callable[[Tensor], Tensor], cosine: Callable[[Tensor], Tensor], halves: bool = False
+    sine: Callable[[Tensor], Tensor],
+    cosine: Callable[[Tensor], Tensor],
+    halves: bool = False,
+    base: float = 10_000.0,
 ) -> Callable[[Tensor, int], Tensor]:
     """Mark positions by other exponents, made from the even numbers below E, or another order."""
 
     def mark(positions: Tensor, embed_dim: int) -> Tensor:
         even = torch.arange(0, embed_dim, 2)
         sines, cosines = (
-            wave(positions[:, None] / 10_000.0 ** (exponent(even) / embed_dim))
+            wave(positions[:, None] / base ** (exponent(even) / embed_dim))
             for wave, exponent in ((torch.sin, sine), (torch.cos, cosine))
         )
         if halves:
@@ -74,7 +71,7 @@ def _waves(
 
 
 @mistake(
-    cause="each place is asked for the piece that it was given",
+    cause="each position is asked for the piece that it was given, or for the next but one",
     symptom="the loss falls to nothing: the model learns to copy; it writes nothing sensible",
     thread="Project-MONAI/GenerativeModels#314",
     hints=(
@@ -91,6 +88,7 @@ class TargetNotShifted:
             _cost(EVERYTHING, EVERYTHING),
             _cost(BEFORE, BEFORE),
             _cost(AFTER, AFTER),
+            _cost(slice(-2), slice(2, None)),
             _cost(EVERYTHING, EVERYTHING, ignore=False),
         ),
     }
@@ -111,49 +109,6 @@ class PaddingInLoss:
 
     forms = {
         "transformer.loss": (_cost(BEFORE, AFTER, ignore=False), _shared_by_all),
-    }
-
-
-@mistake(
-    cause="decoding stops as soon as one row has said its end",
-    symptom="right with one sentence; in a batch longer ones are cut off",
-    hints=(
-        "Decode a short and a long sentence together.",
-        "When does your loop stop: when any row has ended, or when all have?",
-        "Keep `ended` for each row, and stop on `ended.all()`.",
-    ),
-)
-class StopsAtFirstEnd:
-    """Stops for all when one has ended."""
-
-    forms = {
-        "transformer.greedy": (
-            _decoder(stop=lambda ended, now: ended.any()),
-            _decoder(stop=lambda ended, now: ended[0]),
-        ),
-    }
-
-
-@mistake(
-    cause="a row that has said its end goes on being written",
-    symptom="words after the end, or decoding runs to its limit every time",
-    thread="Dao-AILab/flash-attention#2784",
-    hints=(
-        "Look at the shorter row after its end.",
-        "What is appended to a row that has ended?",
-        "`piece.masked_fill(ended, padding)` before you append it.",
-    ),
-)
-class GoesOnAfterEnd:
-    """Writes on behind the end."""
-
-    forms = {
-        "transformer.greedy": (
-            _decoder(stop=lambda ended, now: ended.all(), fill=False),
-            _decoder(stop=lambda ended, now: now.all(), fill=False),
-            _decoder(stop=lambda ended, now: torch.tensor(False), fill=False),
-            _decoder(stop=lambda ended, now: torch.tensor(False)),
-        ),
     }
 
 
@@ -192,4 +147,83 @@ class PositionsInHalves:
 
     forms = {
         "transformer.positions": (_waves(lambda even: even, lambda even: even, halves=True),),
+    }
+
+
+@mistake(
+    cause="the logits go through a softmax, and `cross_entropy` takes another one",
+    symptom="it learns slowly, and the loss never gets near zero",
+    thread="bkitano/llama-from-scratch#5",
+    hints=(
+        "Compute the loss of logits that are certain and right. Is yours near zero?",
+        "What does `F.cross_entropy` do first? What do you do before it?",
+        "Hand the logits over as they are: `F.cross_entropy(logits, labels)`.",
+    ),
+)
+class SoftmaxTwice:
+    """Takes a softmax before `cross_entropy`, or `nll_loss` of numbers that are no logarithms."""
+
+    forms = {
+        "transformer.loss": (
+            _loss_of(lambda logits: logits.softmax(dim=-1)),
+            _loss_of(lambda logits: logits.softmax(dim=-1), F.nll_loss),
+        ),
+    }
+
+
+@mistake(
+    cause="a mean is taken for each sentence, and then the mean of those",
+    symptom="pieces of short sentences count for more; right where all lengths are the same",
+    thread="d2l-ai/d2l-en#2076",
+    hints=(
+        "Compute the loss of a short and a long sentence together, and of each alone.",
+        "How much does one piece of a short sentence weigh in your mean?",
+        "Sum over all pieces that are not padding, and divide by their number, once.",
+    ),
+)
+class MeanPerSentence:
+    """Takes the mean of means."""
+
+    forms = {"transformer.loss": (_mean_per_sentence,)}
+
+
+@mistake(
+    cause="the cosine has an exponent of its own, `(2i + 1) / E`, in place of its sine's",
+    symptom="it trains; weights trained with the paper's positions do not fit",
+    thread="luhengshiwo/LLMForEverybody#106",
+    hints=(
+        "Compute the numbers of E = 4 by hand.",
+        "A sine and its cosine are a pair. Which of their angles differ in yours?",
+        "One angle for each pair: `torch.arange(0, embed_dim, 2)` for sines and cosines alike.",
+    ),
+)
+class PositionsCosineShifted:
+    """Counts the cosines on from the sines."""
+
+    forms = {
+        "transformer.positions": (
+            _waves(lambda even: even, lambda even: even + 1),
+            _waves(lambda even: even, lambda even: even + 2),
+        ),
+    }
+
+
+@mistake(
+    cause="the base is another number than 10000",
+    symptom="it trains; weights trained with the paper's positions do not fit",
+    thread="maxjcohen/transformer#62",
+    hints=(
+        "Compute the numbers of E = 4 by hand.",
+        "Count the zeros of your base.",
+        "`10000 ** (torch.arange(0, embed_dim, 2) / embed_dim)`.",
+    ),
+)
+class PositionsBase:
+    """Takes 1000, or another power of ten."""
+
+    forms = {
+        "transformer.positions": tuple(
+            _waves(lambda even: even, lambda even: even, base=base)
+            for base in (10.0, 100.0, 1000.0, 100_000.0, 500_000.0, 1_000_000.0)
+        ),
     }

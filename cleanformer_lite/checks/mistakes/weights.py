@@ -13,6 +13,14 @@ from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention
 from cleanformer_lite.split_heads import SplitMultiHeadAttention
 
+OF_NONLINEAR = frozenset(
+    {
+        *("projections_are_linear", "equal_to_torch", "score_scale", "heads_are_independent"),
+        *("gradients_reach_all", "every_weight_moves", "dropout_falls_on_weights"),
+        *("parameter_count", "parameters_registered"),
+    }
+)
+
 
 @torch.no_grad()
 def _copy_value_from_key(looped: nn.Module, split: SplitMultiHeadAttention) -> None:
@@ -79,6 +87,73 @@ class NoOutputProjection(Attention):
 
 
 @mistake(
+    cause="a nonlinearity or a norm stands between the input and the scores, or behind the values",
+    symptom="it trains; weights from elsewhere give nonsense, and half of the numbers may be dead",
+    thread="hanxiao/tf-nlp-blocks#1",
+    hints=(
+        "Add two inputs of one token each. Do their outputs add up?",
+        "Which functions does a token go through before it is query, key or value?",
+        "Projections are linear and nothing else: `query = self.q_proj(x)`.",
+    ),
+    tells=lambda evidence, failed: "projections_are_linear" in failed,
+    explains=OF_NONLINEAR,
+    tells_last=True,
+)
+class NonlinearProjection(Attention):
+    """Cuts off below zero."""
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = (torch.relu(part) for part in super().project(x))
+        return query, key, value
+
+
+@mistake(
+    cause="dropout is given a rate and never used",
+    symptom="training and evaluation give the same; it overfits as if there were none",
+    thread="zhouhaoyi/Informer2020#97",
+    hints=(
+        "Call the module twice in `train()`, with `dropout=0.5`.",
+        "Where in `forward` do you use what `__init__` made of `dropout`?",
+        "`weights = F.dropout(weights, self.dropout, self.training)`, before the values are mixed.",
+    ),
+    tells=lambda evidence, failed: "dropout_on_in_training" in failed,
+    explains=frozenset({"dropout_on_in_training", "dropout_falls_on_weights"}),
+)
+class DropoutUnused(Attention):
+    """Drops nothing."""
+
+    shows_in_values = False
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return weights
+
+
+@mistake(
+    cause="dropout falls on something else than the weights, such as scores, values or output",
+    symptom="right in evaluation; in training other numbers are missing than were meant",
+    thread="PaddlePaddle/Parakeet#74",
+    hints=(
+        "Let all tokens be alike, train, and look at one head: which shares are left?",
+        "What do you hand to dropout: scores, weights, values, or the result?",
+        "`self.dropout(weights) @ value`, after the softmax, at the rate asked for.",
+    ),
+    tells=lambda evidence, failed: "dropout_falls_on_weights" in failed,
+    explains=frozenset({"dropout_falls_on_weights", "every_weight_moves"}),
+    not_in=("single_head.scores", "single_head.attention", "looped_heads.run"),
+)
+class DropoutElsewhere(Attention):
+    """Drops scores."""
+
+    shows_in_values = False
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        return F.dropout(super().scores(query, key), self.dropout, self.training)
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return weights
+
+
+@mistake(
     cause="dropout is left on in evaluation mode",
     symptom="two calls in `eval()` disagree",
     thread="huggingface/pytorch-image-models#1978",
@@ -87,12 +162,13 @@ class NoOutputProjection(Attention):
         "A function does not know whether your module is training. Which of yours drops weights?",
         "`F.dropout(weights, p, self.training)`; for SDPA `dropout_p=p if self.training else 0.0`.",
     ),
-    by_values=False,
     tells=lambda evidence, failed: "dropout_off_in_eval" in failed,
     explains=frozenset({"dropout_off_in_eval"}),
 )
 class DropoutInEval(Attention):
     """Drops weights in evaluation mode too."""
+
+    shows_in_values = False
 
     def drop(self, weights: Tensor) -> Tensor:
         return F.dropout(weights, self.dropout, training=True)
@@ -106,11 +182,12 @@ class DropoutInEval(Attention):
         "Look for `mul_`, `+=`, `/=` or an assignment to `x[...]`.",
         "Write `x = x * 2` instead of `x *= 2`: that makes a new tensor.",
     ),
-    by_values=False,
     tells=lambda evidence, failed: "input_unchanged" in failed,
 )
 class InputChangedInPlace(Attention):
     """Works on the caller's tensor."""
+
+    shows_in_values = False
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         projected = super().project(x.clone())

@@ -1,0 +1,136 @@
+"""Lay parameters out as rows that read the input and columns that make the output."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.trials import LARGE, MOST_PARAMETERS, Sizes, weight_values
+from cleanformer_lite.checks.exercise import Observations
+
+TINY = 1e-5
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its values and its gradients, in the three ways they were taken."""
+
+    value: Tensor
+    one: Tensor
+    four: Tensor
+    quiet: Tensor
+
+
+def parameters_of(observed: Observations, seed: int) -> list[Parameter]:
+    """Rebuild the parameters from the seed; shapes and gradients were observed.
+
+    Raises: ValueError if the observed do not hold together.
+    """
+    count = observed.get("parameters")
+    if not isinstance(count, int) or not 0 <= count <= MOST_PARAMETERS:
+        raise ValueError("no count of parameters")
+    return [parameter_of(observed, seed, index) for index in range(count)]
+
+
+def parameter_of(observed: Observations, seed: int, index: int) -> Parameter:
+    """Rebuild one parameter.
+
+    Raises: ValueError if its shape cannot be true or a gradient does not fit it.
+    """
+    text = observed.get(f"shape.{index}")
+    sizes = [int(part) for part in text.split(",") if part] if isinstance(text, str) else [0]
+    shape = torch.Size(sizes)
+    if len(sizes) > 5 or any(size < 1 for size in sizes) or shape.numel() > 20 * LARGE.embed_dim**2:
+        raise ValueError(f"no parameter has shape {text!r}")
+    gradients = []
+    for key in ("one", "four", "quiet"):
+        gradient = observed.get(f"gradient.{key}.{index}")
+        if gradient is None:
+            gradient = torch.zeros(shape)
+        if not isinstance(gradient, Tensor) or gradient.shape != shape:
+            raise ValueError("a gradient that does not fit")
+        gradients.append(gradient.to(torch.float32))
+    return Parameter(weight_values(LARGE, seed, index, shape), *gradients)
+
+
+def silent(gradient: Tensor, axis: int, index: int) -> bool:
+    """Say whether one slice along an axis gets no gradient while the rest does."""
+    limit = TINY * float(gradient.abs().max())
+    quiet = gradient.abs().select(axis, index).max() <= limit
+    return bool(quiet) and limit > 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of input projections `(R, E)`: values, gradients for one token and for two times two.
+
+    Where a column of the matrix is its bias, `bias` holds that.
+    """
+
+    value: Tensor
+    one: Tensor
+    four: Tensor
+    bias: Tensor | None = None
+
+
+def input_rows(parameter: Parameter, sizes: Sizes) -> Rows | None:
+    """Lay a parameter that reads the input out as rows; one more column than E is a bias.
+
+    Of the two gradients for one token the larger counts: either may be next to nothing by chance.
+    """
+    alone = torch.maximum(parameter.one.abs(), parameter.quiet.abs())
+    tensors = (parameter.value, alone, parameter.four)
+    width = sizes.embed_dim
+    for axis in reversed(range(parameter.value.dim())):
+        for size, first in ((width, 0), (width + 1, 0), (width + 1, 1)):
+            if parameter.value.shape[axis] != size or not silent(parameter.four, axis, first):
+                continue
+            laid = [tensor.movedim(axis, -1).reshape(-1, size) for tensor in tensors]
+            value, one, four = (tensor[:, first : first + width] for tensor in laid)
+            bias = laid[0][:, -1 if first == 0 else 0] if size > width else None
+            return Rows(value, one, four, bias)
+    return None
+
+
+def output_columns(parameter: Parameter, sizes: Sizes) -> Tensor | None:
+    """Lay a parameter that makes the output out as `(E, columns)`, output features first."""
+    for axis in range(parameter.value.dim()):
+        if parameter.value.shape[axis] == sizes.embed_dim and silent(parameter.quiet, axis, 1):
+            return parameter.value.movedim(axis, 0).reshape(sizes.embed_dim, -1)
+    return None
+
+
+def unpacked(parameter: Parameter, sizes: Sizes) -> list[Parameter]:
+    """Cut a parameter that packs several matrices of E to E, flat, into these and their biases.
+
+    Biases stand after each matrix, or all of them at the end.
+    """
+    square, width = sizes.embed_dim**2, sizes.embed_dim
+    whole, left = divmod(parameter.value.numel(), square)
+    if sizes.embed_dim in parameter.value.shape or whole < 1 or left % width:
+        return [parameter]
+    biases = left // width
+    together = [square] * whole + [width] * biases
+    apart = [size for n in range(whole) for size in ([square, width] if n < biases else [square])]
+    for lengths in (together, apart):
+        pieces = [
+            _reshaped(parameter, start, size, width)
+            for start, size in zip(_starts(lengths), lengths, strict=True)
+        ]
+        if all(
+            input_rows(piece, sizes) or output_columns(piece, sizes) is not None
+            for piece in pieces
+            if piece.value.dim() == 2
+        ):
+            return pieces
+    return [parameter]
+
+
+def _starts(lengths: list[int]) -> list[int]:
+    return [sum(lengths[:n]) for n in range(len(lengths))]
+
+
+def _reshaped(parameter: Parameter, start: int, size: int, width: int) -> Parameter:
+    tensors = (parameter.value, parameter.one, parameter.four, parameter.quiet)
+    shape = (width, width) if size > width else (width,)
+    return Parameter(*(tensor.flatten()[start : start + size].view(shape) for tensor in tensors))

@@ -1,0 +1,98 @@
+"""Mistakes in which axis a head is, and in which axes are exchanged. Wrong on purpose."""
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine import references
+from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.mistake import mistake
+
+
+@mistake(
+    cause="`.T` reverses all axes, where the last two are to be exchanged",
+    symptom="right for one matrix; with leading axes it raises, or mixes samples",
+    thread="HomericIntelligence/Odyssey#5648",
+    hints=(
+        "Try it with a batch of two samples.",
+        "What is the shape of `key.T` if key has four axes?",
+        "`key.transpose(-2, -1)`, or `key.mT`.",
+    ),
+)
+class AllAxesReversed:
+    """Turns every axis round."""
+
+    forms = {
+        "single_head.scores": (
+            lambda query, key: (
+                query @ key.permute(*reversed(range(key.dim()))) / query.shape[-1] ** 0.5
+            ),
+        ),
+    }
+
+
+@mistake(
+    cause="heads are added up (or averaged), where they stand side by side",
+    symptom="the result is D wide in place of E, or all heads are one",
+    hints=(
+        "Which shape has your result? Which one is asked for?",
+        "A token of E numbers has room for all heads. What do you do to them?",
+        "`torch.cat(outputs, dim=-1)`.",
+    ),
+)
+class HeadsSummed:
+    """Adds heads up."""
+
+    forms = {
+        "looped_heads.join": (
+            lambda outputs: torch.stack(outputs).sum(0),
+            lambda outputs: torch.stack(outputs).mean(0),
+        ),
+        "split_heads.merge": (lambda x: x.sum(1), lambda x: x.mean(1)),
+    }
+
+
+def _are_averaged(evidence: Evidence) -> bool:
+    weights = evidence.observed.get("large.plain.weights")
+    batch, length, _ = evidence.calls["large"]["plain"].x.shape
+    return isinstance(weights, Tensor) and weights.shape == (batch, length, length)
+
+
+def _maps_averaged(x: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    output, maps = references.run_heads(x, *weights)
+    return output, maps.mean(dim=1)
+
+
+@mistake(
+    cause="the maps of all heads are averaged before they are returned",
+    symptom="one map `(N, L, L)` comes back, and no head can be looked at",
+    hints=(
+        "Which shape have your weights?",
+        "How many maps do H heads make? What happened to the others?",
+        "Return `(N, H, L, L)`; for `nn.MultiheadAttention` that is `average_attn_weights=False`.",
+    ),
+    tells=lambda evidence, failed: "weights_shape" in failed and _are_averaged(evidence),
+)
+class MapsAveraged:
+    """Returns the mean of the maps."""
+
+    forms = {"looped_heads.run": (_maps_averaged,)}
+
+
+@mistake(
+    cause="all heads share the keys of one",
+    symptom="it trains, with less to tell the heads apart",
+    hints=(
+        "Which weights move the map of the last head?",
+        "Look at the index of the keys: is it the head's own?",
+        "`key_weights[head]`, as for query and value.",
+    ),
+)
+class OneKeyHead:
+    """Takes the first head's keys for all."""
+
+    forms = {
+        "looped_heads.run": (
+            lambda x, q, k, v: references.run_heads(x, q, k[:1].expand_as(k), v),
+            lambda x, q, k, v: references.run_heads(x, q, k[:1].expand_as(k), v[:1].expand_as(v)),
+        ),
+    }

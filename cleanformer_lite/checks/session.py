@@ -1,0 +1,178 @@
+"""What an answer cannot change, cannot flood and cannot leave by: the session that tries it."""
+
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TextIO
+
+import torch
+from torch.overrides import _get_current_function_mode_stack
+
+LONGEST_TEXT = 500
+MOST_OUTPUT = 20_000  # characters that an answer may print in one check
+
+
+class TimeLimitReached(BaseException):
+    """Raised inside an answer that takes too long; `except Exception` does not catch it."""
+
+
+def error_text(error: BaseException) -> str:
+    """Write an error as its kind and its message, whatever its own `str` does."""
+    kind = type(error).__name__
+    try:
+        message = str(error)
+    except BaseException as second:  # an answer may define this error itself
+        if isinstance(second, KeyboardInterrupt | TimeLimitReached):
+            raise
+        message = "(its message cannot be read)"
+    return (f"{kind}: {message}" if message else kind)[:LONGEST_TEXT]
+
+
+class Capped:
+    """A stream that passes on so many characters, then says so once and stays silent."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.left = MOST_OUTPUT
+
+    def write(self, text: str) -> int:
+        if self.left > 0:
+            self.stream.write(text[: self.left])
+            self.left -= len(text)
+            if self.left <= 0:
+                self.stream.write(f"\n(the answer printed more than {MOST_OUTPUT} characters)\n")
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def kept(seed: int) -> Iterator[None]:
+    """Try something with the settings that a check needs, and put the session's own back.
+
+    Needed: one thread (small tensors take thirty times as long with two on a busy machine), float32
+    on the processor, gradients, no autocast, random numbers that follow from the seed.
+    """
+    with ExitStack() as undo:
+        for give_back in (_python, _numpy, _torch_settings, _torch_modes, _streams):
+            undo.enter_context(give_back())
+        # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _python() -> Iterator[None]:
+    """Keep random numbers, recursion limit, working folder and warnings."""
+    state, limit, filters = random.getstate(), sys.getrecursionlimit(), list(warnings.filters)
+    folder = None
+    with suppress(OSError):
+        folder = os.getcwd()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        sys.setrecursionlimit(limit)
+        if warnings.filters != filters:
+            warnings.filters[:] = filters  # type: ignore[index]
+            warnings._filters_mutated()  # type: ignore[attr-defined]
+        if folder is not None:
+            with suppress(OSError):
+                os.chdir(folder)
+
+
+@contextmanager
+def _numpy() -> Iterator[None]:
+    """Keep numpy's random numbers, if numpy is there."""
+    numpy = sys.modules.get("numpy")
+    state = numpy.random.get_state() if numpy else None
+    try:
+        yield
+    finally:
+        if numpy:
+            numpy.random.set_state(state)
+
+
+Setting = tuple[Callable[[], Any], Callable[[Any], Any], Any]
+
+
+def _settings() -> list[Setting]:
+    """List how a setting of torch is read, how it is set, and what a check needs it to be."""
+    return [
+        (torch.get_num_threads, torch.set_num_threads, 1),
+        (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+        (torch.is_anomaly_enabled, torch.set_anomaly_enabled, False),
+        (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+        (
+            torch.get_deterministic_debug_mode,
+            torch.set_deterministic_debug_mode,
+            0,
+        ),
+        (torch.default_generator.get_state, torch.default_generator.set_state, None),
+        (_print_options, lambda options: torch.set_printoptions(**options), None),
+    ]
+
+
+def _print_options() -> dict[str, Any]:
+    options = torch._tensor_str.PRINT_OPTS
+    names = ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")
+    return {name: getattr(options, name) for name in names}
+
+
+@contextmanager
+def _torch_settings() -> Iterator[None]:
+    """Set what a check needs, and put back what was set; what is as it should be is left alone."""
+    before = [(read, write, read()) for read, write, _ in _settings()]
+    for read, write, wanted in _settings():
+        if wanted is not None and read() != wanted:
+            write(wanted)
+    try:
+        yield
+    finally:
+        for read, write, value in before:
+            now = read()
+            same = torch.equal(now, value) if isinstance(now, torch.Tensor) else now == value
+            if not same:
+                write(value)
+
+
+@contextmanager
+def _torch_modes() -> Iterator[None]:
+    """Leave autocast, inference mode and a default device, and put them back.
+
+    Modes that an answer entered and never left are taken off again.
+    """
+    device = torch.get_default_device()
+    depth = len(_get_current_function_mode_stack())
+    with ExitStack() as modes:
+        if device.type != "cpu":
+            modes.callback(torch.set_default_device, device)
+            torch.set_default_device(None)
+            depth = len(_get_current_function_mode_stack())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        modes.enter_context(torch.inference_mode(False))
+        modes.enter_context(torch.enable_grad())
+        try:
+            yield
+        finally:
+            if torch.get_default_device().type != "cpu":
+                torch.set_default_device(None)
+            while len(_get_current_function_mode_stack()) > depth:
+                torch._C._pop_torch_function_stack()
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Let an answer print a little, and take back streams that it put in place of ours."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Capped(out), Capped(err)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
