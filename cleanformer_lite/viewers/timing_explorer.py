@@ -1,4 +1,4 @@
-"""Recorded times to look through: pick heads and length, predict, then see."""
+"""Recorded times on one chart: guess, reveal, then pick heads, length and direction."""
 
 from typing import Any
 
@@ -7,21 +7,22 @@ import traitlets
 from cleanformer_lite.timing.recordings import Recording, find_recording
 from cleanformer_lite.timing.sweep import Row
 from cleanformer_lite.timing.units import in_bytes, in_time
-from cleanformer_lite.timing.variants import names_shown
+from cleanformer_lite.timing.variants import BASELINE, LOOP, names_shown
 from cleanformer_lite.viewers.mount import Viewer, script_of, table
 
 NONE_YET = "Not measured: there is no recording to show yet."
 
 
 class TimingExplorer(Viewer):
-    """Bars of recorded times, each over the fused module's, at the sizes that the reader picks.
+    """A line of recorded times for each variant over the number of heads, above the floor.
 
     Traits: `rows`, for each direction, length and number of heads a list of variants, each with
-        `name`, `time` in seconds, `ratio` as lower quartile, median and upper quartile,
-        `operators`, `memory` in bytes and `floors`, its time over the floor; `lengths` and `heads`,
-        what there is to pick; `direction`, `length` and `head_count`, what is picked; `guess`, how
-        many times as long the reader thinks that the loop takes; `revealed`; `source`, what it was
-        recorded on.
+        `name`, `seconds` and the same as text, `time`, `ratio` as lower quartile, median and upper
+        quartile, `operators`, `memory` in bytes, `floor` in seconds and `floors`, its time relative
+        to that; `names` of all variants, the `baseline` and the `loop` among them; `lengths` and
+        `heads`, what there is to pick; `direction`, `length` and `head_count`, what is picked;
+        `guess`, how many times as long the reader thinks that the loop takes; `revealed`; `source`,
+        what it was recorded on.
 
     Raises: ValueError for a length or a number of heads that was not recorded.
     """
@@ -29,10 +30,13 @@ class TimingExplorer(Viewer):
     _esm = script_of("timing_explorer")
     title = "Times recorded, to pick from"
     shown = (
-        "rows", "lengths", "heads", "direction", "length", "head_count", "guess", "revealed",
-        "source",
+        "rows", "names", "baseline", "loop", "lengths", "heads", "direction", "length",
+        "head_count", "guess", "revealed", "source",
     )  # fmt: skip
     rows: Any = traitlets.Dict().tag(sync=True)
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    baseline = traitlets.Unicode(BASELINE).tag(sync=True)
+    loop = traitlets.Unicode(LOOP).tag(sync=True)
     lengths = traitlets.List(traitlets.Int()).tag(sync=True)
     heads = traitlets.List(traitlets.Int()).tag(sync=True)
     direction = traitlets.Enum(["forward", "forward and backward"], "forward").tag(sync=True)
@@ -58,7 +62,9 @@ class TimingExplorer(Viewer):
                 ratio = {one["name"]: f"{one['ratio'][1]:.2f}" for one in variants}
                 cells = [ratio.get(name, "not measured") for name in columns[1:]]
                 rows.append([f"{length}, {heads}", *cells])
-        return table(f"Time over the fused module's, forward. {self.source}", columns, rows)
+        return table(
+            f"Time relative to the {BASELINE} module's, forward. {self.source}", columns, rows
+        )
 
 
 def explore_timings(recording: Recording | None = None) -> TimingExplorer:
@@ -94,6 +100,7 @@ def explore_timings(recording: Recording | None = None) -> TimingExplorer:
     missing = "" if recording.birth.kind == "cuda" else " From a GPU: not measured."
     return TimingExplorer(
         rows=rows,
+        names=list(names_shown()),
         lengths=lengths,
         heads=heads,
         length=lengths[0],
@@ -106,6 +113,8 @@ def as_shown(row: Row) -> dict[str, Any]:
     """Put down what the picture says of one variant."""
     return {
         "name": row.variant,
+        "seconds": float(f"{row.time.median:.3g}"),
+        "floor": None if row.floor is None else float(f"{row.floor:.3g}"),
         "time": in_time(row.time.median),
         "ratio": [float(f"{part:.3g}") for part in row.ratio],
         "operators": row.operators,

@@ -8,7 +8,7 @@ from tests.axe import violations
 # What a browser with a network would fetch by itself.
 FETCHED = "script[src], link[rel~=stylesheet], link[rel~=preload], link[rel~=icon], img, iframe"
 # What may be wider than a phone, because it scrolls inside its own frame.
-FRAMES = "pre, .highlight, math, table, .vis, .weights, svg, .cell_output"
+FRAMES = "pre, .highlight, math, table, .vis, .weights, svg, .cell_output, .viewer"
 FACTS = """([FETCHED, FRAMES]) => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const visible = (selector) => all(selector).filter((element) => element.checkVisibility());

@@ -132,6 +132,15 @@ def test_the_card_is_a_picture_of_the_size_it_tells(
     assert card.stat().st_size < 300_000
 
 
+def test_plots_have_a_palette(site: Path) -> None:
+    plots = sorted((site / "_images").glob("*.png"))
+    modes = set()
+    for plot in plots:
+        with Image.open(plot) as picture:
+            modes.add(picture.mode)
+    assert modes <= {"P"}
+
+
 def test_the_map_lists_every_page_once(site: Path, read: Callable[[str], Read]) -> None:
     listed = re.findall(r"<loc>(.*?)</loc>", (site / "sitemap.xml").read_text(encoding="utf8"))
     of_the_book = [name for name in PAGES if name.startswith("book/")]

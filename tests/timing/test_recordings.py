@@ -237,7 +237,13 @@ def test_a_ratio_that_straddles_one_is_marked_as_equal() -> None:
     assert "=" not in str(Timings([ROW, LOOP], "here", BOTH))
 
 
-def test_measured_here_says_so() -> None:
+@pytest.fixture
+def known_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    recalling = sys.modules["cleanformer_lite.timing.recall"]
+    monkeypatch.setattr(recalling, "measure_rates", lambda device, dtype: Rates(1e9, 1e9, 1e-6))
+
+
+def test_measured_here_says_so(known_rates: None) -> None:
     found = measure_or_recall(
         ["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15, device="cpu"
     )
@@ -265,7 +271,7 @@ def test_without_a_gpu_one_is_recalled_or_not(monkeypatch: pytest.MonkeyPatch) -
     [(KeyboardInterrupt, "interrupted"), (torch.OutOfMemoryError, "no memory left")],
 )
 def test_what_was_measured_is_kept_whatever_ends_it(
-    trouble: type[BaseException], said: str, monkeypatch: pytest.MonkeyPatch
+    trouble: type[BaseException], said: str, monkeypatch: pytest.MonkeyPatch, known_rates: None
 ) -> None:
     def breaks_off(*given: object, **options: object) -> Iterator[list[Row]]:
         yield [ROW, LOOP]
@@ -277,6 +283,19 @@ def test_what_was_measured_is_kept_whatever_ends_it(
                               device="cpu")  # fmt: skip
     assert found.rows == [ROW, LOOP]
     assert f"; {said} after 2 of 4 times." in found.source
+
+
+def test_a_quick_run_ends_in_time_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, known_rates: None
+) -> None:
+    recalling = sys.modules["cleanformer_lite.timing.recall"]
+    monkeypatch.setattr(recalling, "LIMIT", 0.0)
+    found = measure_or_recall(["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15,
+                              device="cpu")  # fmt: skip
+    assert [(row.variant, row.num_heads, row.rounds) for row in found.rows] == [
+        ("fused", 1, 1), ("looped", 1, 1),
+    ]  # fmt: skip
+    assert "; 0 s were over after 2 of 4 times." in found.source
 
 
 def test_no_size_is_refused() -> None:

@@ -203,6 +203,24 @@ def test_costs_wait_for_a_guess(open_page: Open) -> None:
     )
 
 
+def test_on_a_phone_the_line_stays_in_sight(open_html: Open) -> None:
+    """Also where the book's boxes for output would scroll by themselves."""
+    page = open_html(
+        "<style>.cell_output { overflow: auto }</style>"
+        f'<div class="cell_output">{viewer().page()}</div><p style="height: 900px">',
+        viewport={"width": 390, "height": 800},
+        has_touch=True,
+    )
+    tile = page.locator("[data-key='cross 1/3']")
+    tile.scroll_into_view_if_needed()
+    page.evaluate("scrollBy(0, 200)")
+    tile.tap()
+    box = page.locator(".says").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < 100
+    assert "without cross 1 head 3" in page.locator(".says").inner_text()
+
+
 def test_nothing_is_computed_before_it_is_seen(open_html: Open) -> None:
     page = open_html('<div style="height: 5000px"></div>' + viewer().page())
     page.wait_for_timeout(300)

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -77,26 +77,52 @@ def test_pick_predict_and_reveal(
              if row.is_visible()]  # fmt: skip
     # 8 heads x 256 x 3 us = 6.144 ms, and 8.5 times that; the floor was set to half.
     assert cells == [
-        ["fused", "", "1.00", "6.14 ms", "3", "8 MiB", "2"],
-        ["looped", "", "8.50", "52.2 ms", "58", "8 MiB", "17"],
+        ["fused", "1.00", "6.14 ms", "3", "8 MiB", "2"],
+        ["looped", "8.50", "52.2 ms", "58", "8 MiB", "17"],
     ]
 
 
-def test_a_bar_is_as_long_as_its_ratio(open_page: Open) -> None:
+def points(page: Page, name: str) -> list[tuple[float, float]]:
+    text = page.locator(f".time-line[data-name='{name}']").get_attribute("points") or ""
+    return [(float(x), float(y)) for x, y in (pair.split(",") for pair in text.split())]
+
+
+def test_equal_ratios_are_equal_heights_on_one_scale_for_all(open_page: Open) -> None:
     page = open_page(explore_timings(made_up()))
+    assert page.locator(".time-line").count() == 1  # the loop waits for the guess
     page.get_by_role("button", name="Reveal").click()
-    widths: list[float] = page.locator(".bar").evaluate_all(
-        "bars => bars.map(b => b.getBoundingClientRect().width)"
-    )
-    assert widths[1] / widths[0] == pytest.approx(4.25, rel=0.01)  # 4 heads, forward
-    whisker: Any = (
-        page.locator(".whisker")
-        .nth(1)
-        .evaluate("e => [e.offsetLeft, e.offsetWidth, e.parentElement.offsetWidth]")
-    )
-    start, length, whole = whisker
-    assert start / whole == pytest.approx(4.05 / 4.35, abs=0.02)
-    assert length / whole == pytest.approx(0.3 / 4.35, abs=0.02)
+    fused, looped = points(page, "fused"), points(page, "looped")
+    # 1, 4 and 8 heads: fused takes 64, 256 and 512 us, the loop 1.25, 4.25 and 8.25 times that.
+    fourfold = fused[0][1] - fused[1][1]
+    assert fused[1][1] - fused[2][1] == pytest.approx(fourfold / 2, abs=0.5)
+    for (_, ours), (_, theirs), ratio in zip(looped, fused, (1.25, 4.25, 8.25), strict=True):
+        assert theirs - ours == pytest.approx(fourfold * log(ratio, 4), abs=0.5)
+    page.get_by_label("Length").fill("1")  # 256: four times as long, on the same scale
+    assert points(page, "fused")[0][1] == pytest.approx(fused[0][1] - fourfold, abs=0.5)
+    floor = page.locator(".floor").get_attribute("y")
+    # At 4 heads the floor was set to half of fused: 512 us.
+    assert float(floor or 0) == pytest.approx(points(page, "fused")[1][1] + fourfold / 2, abs=0.5)
+
+
+@pytest.mark.parametrize("mount", ["open_page", "open_live"])
+def test_the_ring_is_dragged_to_a_guess(mount: str, request: pytest.FixtureRequest) -> None:
+    page = request.getfixturevalue(mount)(explore_timings(made_up()))
+    ring = page.locator(".guess").bounding_box()
+    assert ring is not None
+    x, y = ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    assert page.get_by_label("The loop takes").input_value() == "1"
+    (_, four), (right, eight) = points(page, "fused")[1:]
+    box = page.locator(".chart").bounding_box()
+    assert box is not None
+    # To 8 heads, and up from there as far as twice a doubling: 4 times.
+    page.mouse.move(box["x"] + right, box["y"] + eight - 2 * (four - eight), steps=4)
+    page.mouse.up()
+    assert page.get_by_label("The loop takes").input_value() == "4"
+    assert page.locator(".says").inner_text().startswith("8 heads, length 64, forward.")
+    page.get_by_role("button", name="Reveal").click()
+    assert page.locator(".says").inner_text().endswith("You said 4.00 times.")
 
 
 def test_without_a_script_it_is_a_table_with_its_birth() -> None:

@@ -54,7 +54,7 @@ def main() -> None:
         os.makedirs(folder, mode=0o711, exist_ok=True)
         warm_up()
         serve(socket.socket(fileno=descriptor), folder, grader)
-    except BrokenPipeError:  # the grader was gone before this was warm
+    except ConnectionError:  # the grader is gone, perhaps before this was warm
         pass
     finally:
         remove(folder, 60.0)
@@ -115,6 +115,8 @@ def _become_keeper(
         line.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         keep(socket.socket(fileno=descriptors[0]), folder, slot)
+    except ConnectionError:  # the grader is gone
+        pass
     except BaseException:
         traceback.print_exc()
     finally:
