@@ -125,6 +125,7 @@ def entry(species: Mistake, row: dict[str, str] | None) -> str:
         )
     else:
         caught = ", ".join(f"`{name}`" for name, cell in row.items() if cell != NOT)
+    caught = caught or "an examination alone, which looks at the steps of a module"
     thread = f" Seen in <{species.thread}>." if species.thread else ""
     return (
         f"### {species.id}\n\n{sentence(species.cause)} What you see: {species.symptom}. "

@@ -143,7 +143,7 @@ def _lines(report: Report, shell: bool) -> list[Line]:
     if report.status in ("failed", "crashed", "timeout"):
         step = f"cleanformer-lite hint {report.exercise}" if shell else f"hint({report.exercise!r})"
         lines.append(Line("Next: ", step))
-    return [Line(line.label, _on_one_line(line.text), line.link) for line in lines]
+    return [Line(line.label, _on_one_line(line.text, _width(line)), line.link) for line in lines]
 
 
 def _named(report: Report) -> list[Line]:
@@ -162,6 +162,13 @@ def _named(report: Report) -> list[Line]:
     return named + ([Line("Seen in ", found.thread, found.thread)] if found.thread else [])
 
 
-def _on_one_line(text: str) -> str:
+def _width(line: Line) -> int:
+    """An error and a cause are said whole; what an answer was given or returned may be long."""
+    is_error = line.label == "yours: " and "Error" in line.text
+    is_long = line.label in ("tried: ", "yours: ", "target: ", "what: ") and not is_error
+    return WIDTH if is_long else 3 * WIDTH
+
+
+def _on_one_line(text: str, width: int = WIDTH) -> str:
     """Keep text on one line: what an answer returns may be of any length."""
-    return textwrap.shorten(" ".join(text.split()), WIDTH)
+    return textwrap.shorten(" ".join(text.split()), width)

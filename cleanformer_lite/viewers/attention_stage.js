@@ -1,48 +1,9 @@
 // Attention as numbers that glide from step to step: the rail, the board, and what a number is made of.
-const LABELS = { qkv: "q k v", mask: "÷ √D, mask", values: "× v" };
 const MODES = [
   ["loop", "loop"],
   ["split", "split"],
   ["sliced", "sliced"],
 ];
-const caption = (step, all, state) => {
-  const { E, D, H, sliced } = all,
-    mine = sliced ? `its own ${E / H}` : `all ${E}`;
-  const many = H > 1;
-  return {
-    words: `${"_ One Two Three Four Five Six".split(" ")[all.L]} word${all.L > 1 ? "s" : ""}. Attention lets each of them read the others.`,
-    x:
-      `Each word is a row of ${E} numbers. ` +
-      (!many ? "" : sliced ? "A head reads its own part of each row, and nothing else." : "Every head reads every number.") +
-      (many ? " Point at a number to see who can know it." : ""),
-    W: `Learned weights. A column makes one number of a query, a key or a value out of ${mine} numbers of x.` +
-      (sliced ? " Outside the blocks there is nothing." : ""),
-    qkv: `Row on the left times column above. So every number of q, k and v mixes ${mine} numbers of x.`,
-    split:
-      state.mode === "split"
-        ? `Only now something is cut: the columns of q, k and v go to the heads, ${D} to each. No number changes.`
-        : "Nothing to cut: each head has made its own q, k and v.",
-    scores: "Each query meets each key: row of q times column of k. A large score is a good fit.",
-    mask:
-      `Divided by √${D}, so that the scores do not grow with the width of a head. ` +
-      (state.causal ? "The mask hides the words that come later." : "No mask: each word may read all words."),
-    softmax: "Softmax turns each row into shares that sum to 1.",
-    values: "Each word takes a mean of the values, weighted by its shares.",
-    merge: "The heads' answers are laid side by side again. No number changes.",
-    W_O: "One more matrix mixes what the heads found.",
-    output: "The same output as a sum: each head adds its part. Silence one, and its part is gone.",
-  }[step];
-};
-const FORMULA = [
-  ["softmax(", "softmax"],
-  ["q", "W qkv split scores", "query"],
-  [" kᵀ", "W qkv split scores", "key"],
-  [" / √D", "mask"],
-  [") ", "softmax"],
-  ["v", "W qkv split values", "value"],
-  [" W_O", "W_O output"],
-];
-
 export default {
   render({ model, el }) {
     const names = ["words", "x", "weights", "biases", "heads", "mode", "step", "causal", "off", "cell"];
@@ -114,42 +75,6 @@ export default {
     const asked = () => [pointed, focused, state.cell].find(visible);
     const narrow = () => width < 600;
 
-    const word = (i) => `“${state.words[i]}”`;
-    const headOf = (a) => (all.H > 1 ? ` (head ${Math.floor(a / all.D)})` : "");
-    const nameOf = (key) => {
-      const [name, ...at] = key.split("."),
-        [a, b, c] = at.map(Number);
-      if (name === "s") {
-        const what = { scores: "score", mask: "score" }[state.step] ?? "share";
-        return `${all.H > 1 ? `Head ${a}: ` : ""}${what} of ${word(b)} for ${word(c)}`;
-      }
-      if (name === "p") return `Head ${a}’s part for ${word(b)}, number ${c}`;
-      const tensor = name.slice(-1);
-      if (name[0] === "b") return `Bias of ${tensor}, number ${b}`;
-      if (name[0] === "w")
-        return tensor === "o"
-          ? `W_O, from number ${a}${headOf(a)} to number ${b} of the output, out_proj.weight[${b}, ${a}]`
-          : `W_${tensor.toUpperCase()}, from number ${a} of x to number ${b} of ${tensor}${headOf(b)}, ${tensor}_proj.weight[${b}, ${a}]`;
-      if (name === "o") return `Answer for ${word(a)}, number ${b}${headOf(b)}`;
-      if (name === "y") return `Output for ${word(a)}, number ${b}`;
-      return `${name} of ${word(a)}, number ${b}${name === "x" ? "" : headOf(b)}`;
-    };
-    const who = (feature) => {
-      const [yes, no] = [true, false].map((known) => range(all.H).filter((h) => knows(all, h, feature) === known));
-      const list = (heads) => `head${heads.length > 1 ? "s" : ""} ${heads.join(" and ")}`;
-      return (
-        (yes.length ? ` Known to ${list(yes)}.` : "") + (no.length ? ` ${list(no).replace("h", "H")} cannot know it.` : "")
-      );
-    };
-    const explain = (key) => {
-      const value = valueOf(all, key, state.step),
-        { sum } = madeOf(all, key, state.step);
-      if (value === null) return `${nameOf(key)}: nothing. This head does not read that number of x.`;
-      if (value === -Infinity || (key[0] === "s" && !sum)) return `${nameOf(key)}: ${short(value)}, masked: it comes later.`;
-      const head = key[0] === "x" && all.H > 1 && state.weights.o ? who(Number(key.split(".")[2])) : "";
-      return `${nameOf(key)}: ${short(value)}${sum && ` = ${sum}`}.${head}`;
-    };
-
     // One node for each number, for each name and for each bracket; they glide and never change roles.
     const node = (key, make) => {
       if (!nodes.has(key)) {
@@ -160,7 +85,13 @@ export default {
     };
     const tallest = (name) => {
       const numbers =
-        name === "s" ? scoresAt(all, state.step) : name[0] === "w" ? all.weights[name[1]] : name === "p" ? all.parts : all[name] ?? [1];
+        name === "s"
+          ? scoresAt(all, state.step)
+          : name[0] === "w"
+            ? all.weights[name[1]]
+            : name === "p"
+              ? all.parts
+              : (all[name] ?? [1]);
       return Math.max(0.1, ...numbers.flat(3).filter(isFinite).map(Math.abs));
     };
     const headsOf = (key) => {
@@ -182,12 +113,11 @@ export default {
       const tops = {};
       for (const [key, spot] of plan.cells) {
         const [name] = key.split(".");
-        const cell = node(key, () =>
-          make("button", { class: "spot", "data-key": key, tabindex: -1 }),
-        );
+        const cell = node(key, () => make("button", { class: "spot", "data-key": key, tabindex: -1 }));
         if (!spot) continue;
         const value = valueOf(all, key, state.step),
-          fresh = cell.dataset.at !== undefined && cell.dataset.value !== String(value) && cell.dataset.step === state.step;
+          fresh =
+            cell.dataset.at !== undefined && cell.dataset.value !== String(value) && cell.dataset.step === state.step;
         const top = (tops[name] ??= tallest(name));
         cell.dataset.value = value;
         cell.dataset.step = state.step;
@@ -197,10 +127,18 @@ export default {
         cell.style.transform = `translate(${spot[0]}px, ${spot[1]}px)`;
         cell.style.setProperty("--p", `${value === null || value === -Infinity ? 0 : (100 * Math.abs(value)) / top}%`);
         const digits = compact || plain(name) ? 1 : 2;
-        const text = value === null ? "" : value === -Infinity ? "−∞" : value.toFixed(digits).replace("-", "−").replace(/^−(0\.0+)$/, "$1");
+        const text =
+          value === null
+            ? ""
+            : value === -Infinity
+              ? "−∞"
+              : value
+                  .toFixed(digits)
+                  .replace("-", "−")
+                  .replace(/^−(0\.0+)$/, "$1");
         if (cell.textContent !== text) cell.textContent = text;
         cell.classList.toggle("long", text.length > 4);
-        cell.setAttribute("aria-label", `${nameOf(key)}: ${value === null ? "nothing" : short(value)}`);
+        cell.setAttribute("aria-label", `${nameOf(key, all, state)}: ${value === null ? "nothing" : short(value)}`);
         if (fresh && !calm()) cell.animate([{ boxShadow: "0 0 0 4px var(--accent)" }, { boxShadow: "none" }], 1200);
       }
     };
@@ -230,7 +168,10 @@ export default {
       const zoom = (one) => Math.min(1.35, width / one.width);
       const high = (one) => one.height * zoom(one);
       const highest = () => Math.max(...steps.map((step) => high(layout(step, state, all, narrow(), shown))));
-      const height = Math.min(narrow() ? 560 : 400, narrow() && !timer ? high(plan) : (heights[width + state.mode] ??= highest()));
+      const height = Math.min(
+        narrow() ? 560 : 400,
+        narrow() && !timer ? high(plan) : (heights[width + state.mode] ??= highest()),
+      );
       const scale = Math.max(Math.min(zoom(plan), height / plan.height), narrow() ? 0.7 : 0.6);
       board.style.height = `${height}px`;
       const spare = Math.max(0, (width - plan.width * scale) / 2);
@@ -239,7 +180,10 @@ export default {
     };
     const wire = (from, to, head) => {
       const path = document.createElementNS(wires.namespaceURI, "path");
-      path.setAttribute("d", `M${from[0]},${from[1]}C${from[0]},${from[1] + 40} ${to[0]},${to[1] - 40} ${to[0]},${to[1]}`);
+      path.setAttribute(
+        "d",
+        `M${from[0]},${from[1]}C${from[0]},${from[1] + 40} ${to[0]},${to[1] - 40} ${to[0]},${to[1]}`,
+      );
       path.setAttribute("class", `h${head}`);
       return path;
     };
@@ -251,10 +195,12 @@ export default {
         const pill = plan.notes.get(`pill.${h}`);
         if (!pill) return;
         const features = ask ? [ask[2]] : range(all.E);
-        features.filter((e) => knows(all, h, e)).forEach((e) => {
-          const [x, y] = plan.cells.get(`x.${ask ? ask[1] : all.L - 1}.${e}`);
-          wires.append(wire([x + C / 2, y + C], [pill.x + 40 + (70 * (e + 0.5)) / all.E, pill.y], h));
-        });
+        features
+          .filter((e) => knows(all, h, e))
+          .forEach((e) => {
+            const [x, y] = plan.cells.get(`x.${ask ? ask[1] : all.L - 1}.${e}`);
+            wires.append(wire([x + C / 2, y + C], [pill.x + 40 + (70 * (e + 0.5)) / all.E, pill.y], h));
+          });
         const known = !ask || knows(all, h, ask[2]);
         const shown = nodes.get(`note pill.${h}`);
         shown.textContent = ask ? `head ${h} ${known ? "knows" : "cannot know"}` : pill.text;
@@ -268,7 +214,9 @@ export default {
       const lit = new Set(
         from.length || !key
           ? from
-          : [...plan.cells.keys()].filter((other) => visible(other) && madeOf(all, other, state.step).from.includes(key)),
+          : [...plan.cells.keys()].filter(
+              (other) => visible(other) && madeOf(all, other, state.step).from.includes(key),
+            ),
       );
       board.classList.toggle("asking", Boolean(asked()));
       layer.querySelectorAll(".lit, .asked").forEach((one) => one.classList.remove("lit", "asked"));
@@ -282,14 +230,17 @@ export default {
       drawWires(asked());
       says.textContent =
         news ||
-        (key ? (asked() ? "" : "For example: ") + explain(key) : "Point at a number, tap it, or move to it by arrow keys: it tells what it is made of.");
+        (key
+          ? (asked() ? "" : "For example: ") + explain(key, all, state)
+          : "Point at a number, tap it, or move to it by arrow keys: it tells what it is made of.");
     };
     const change = (key, value) => {
       const [name, ...at] = key.split("."),
         [a, b] = at.map(Number);
       if (!Number.isFinite(value)) return;
       const [i, j] = name === "x" ? [a, b] : [b, a];
-      const swap = (rows) => rows.map((row, r) => (r === i ? row.map((old, c) => (c === j ? +value.toFixed(6) : old)) : row));
+      const swap = (rows) =>
+        rows.map((row, r) => (r === i ? row.map((old, c) => (c === j ? +value.toFixed(6) : old)) : row));
       if (name === "x") put(model, "x", swap(state.x));
       else put(model, "weights", { ...state.weights, [name[1]]: swap(state.weights[name[1]]) });
     };
@@ -304,12 +255,31 @@ export default {
           ? [
               "Change it: ",
               make("button", { "data-key": "less", "aria-label": "0.1 less", onclick: by(-0.1) }, "−"),
-              make("input", { type: "number", step: 0.1, value: +value.toFixed(2), "data-key": "number", "aria-label": nameOf(key), onchange: (event) => change(key, event.target.valueAsNumber) }),
+              make("input", {
+                type: "number",
+                step: 0.1,
+                value: +value.toFixed(2),
+                "data-key": "number",
+                "aria-label": nameOf(key, all, state),
+                onchange: (event) => change(key, event.target.valueAsNumber),
+              }),
               make("button", { "data-key": "more", "aria-label": "0.1 more", onclick: by(0.1) }, "+"),
             ]
           : []),
         ...(state.x !== first.x || state.weights !== first.weights
-          ? [make("button", { "data-key": "reset", onclick: () => { model.set("weights", first.weights); put(model, "x", first.x); } }, "Numbers as at first")]
+          ? [
+              make(
+                "button",
+                {
+                  "data-key": "reset",
+                  onclick: () => {
+                    model.set("weights", first.weights);
+                    put(model, "x", first.x);
+                  },
+                },
+                "Numbers as at first",
+              ),
+            ]
           : []),
       );
     };
@@ -317,7 +287,16 @@ export default {
       redraw(
         rail,
         ...steps.map((step, i) =>
-          make("button", { "data-key": "step" + i, tabindex: step === state.step ? 0 : -1, "aria-current": step === state.step && "step", onclick: () => go(i) }, ...sub(LABELS[step] ?? step)),
+          make(
+            "button",
+            {
+              "data-key": "step" + i,
+              tabindex: step === state.step ? 0 : -1,
+              "aria-current": step === state.step && "step",
+              onclick: () => go(i),
+            },
+            ...sub(LABELS[step] ?? step),
+          ),
         ),
       );
       if (narrow())
@@ -355,7 +334,18 @@ export default {
       redraw(
         picker,
         ...["q", "k", "v"].map((name) =>
-          make("button", { "data-key": "show" + name, "aria-pressed": String(name === shown), onclick: () => { shown = name; draw(); } }, { q: "query", k: "key", v: "value" }[name]),
+          make(
+            "button",
+            {
+              "data-key": "show" + name,
+              "aria-pressed": String(name === shown),
+              onclick: () => {
+                shown = name;
+                draw();
+              },
+            },
+            { q: "query", k: "key", v: "value" }[name],
+          ),
         ),
       );
     };
@@ -378,10 +368,16 @@ export default {
     const beside = (key, dx, dy) => {
       const [x, y] = plan.cells.get(key);
       const far = ([other, spot]) => {
-        const [a, b] = [(spot[0] - x) * dx + (spot[1] - y) * dy, Math.abs((spot[0] - x) * dy) + Math.abs((spot[1] - y) * dx)];
+        const [a, b] = [
+          (spot[0] - x) * dx + (spot[1] - y) * dy,
+          Math.abs((spot[0] - x) * dy) + Math.abs((spot[1] - y) * dx),
+        ];
         return [a > 1 ? a + 3 * b : Infinity, other];
       };
-      const [best] = [...plan.cells].filter(([, spot]) => spot).map(far).sort((a, b) => a[0] - b[0]);
+      const [best] = [...plan.cells]
+        .filter(([, spot]) => spot)
+        .map(far)
+        .sort((a, b) => a[0] - b[0]);
       return best[0] < Infinity ? best[1] : null;
     };
     const keyOf = (event) => event.target.closest?.(".spot")?.dataset.key ?? null;
@@ -390,16 +386,35 @@ export default {
       news = "";
       light();
     };
-    board.addEventListener("pointerover", ask((event) => (pointed = event.pointerType === "mouse" ? keyOf(event) : null)));
-    board.addEventListener("pointerleave", ask(() => (pointed = null)));
-    board.addEventListener("focusin", ask((event) => { focused = keyOf(event); pointed = null; drawEdit(); }));
-    board.addEventListener("focusout", () => { focused = null; });
-    board.addEventListener("click", (event) => keyOf(event) && put(model, "cell", keyOf(event) === state.cell ? "" : keyOf(event)));
+    board.addEventListener(
+      "pointerover",
+      ask((event) => (pointed = event.pointerType === "mouse" ? keyOf(event) : null)),
+    );
+    board.addEventListener(
+      "pointerleave",
+      ask(() => (pointed = null)),
+    );
+    board.addEventListener(
+      "focusin",
+      ask((event) => {
+        focused = keyOf(event);
+        pointed = null;
+        drawEdit();
+      }),
+    );
+    board.addEventListener("focusout", () => {
+      focused = null;
+    });
+    board.addEventListener(
+      "click",
+      (event) => keyOf(event) && put(model, "cell", keyOf(event) === state.cell ? "" : keyOf(event)),
+    );
     board.addEventListener("keydown", (event) => {
       const key = keyOf(event),
         way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
       if (event.key === "Escape") put(model, "cell", "");
-      if ("+-".includes(event.key) && editable(key)) change(key, valueOf(all, key, state.step) + Number(event.key + "0.1"));
+      if ("+-".includes(event.key) && editable(key))
+        change(key, valueOf(all, key, state.step) + Number(event.key + "0.1"));
       if (!key || !way) return;
       event.preventDefault();
       const to = beside(key, ...way);
@@ -412,7 +427,9 @@ export default {
       go(to);
       rail.children[at()].focus();
     });
-    ["pointerdown", "keydown"].forEach((kind) => el.addEventListener(kind, (event) => timer && event.target !== playing && pause()));
+    ["pointerdown", "keydown"].forEach((kind) =>
+      el.addEventListener(kind, (event) => timer && event.target !== playing && pause()),
+    );
 
     frame(el);
     el.classList.add("attention-stage");
@@ -424,7 +441,12 @@ export default {
       picker,
       says,
       edit,
-      make("div", { class: "viewer-row below" }, state.weights.o ? choice("Heads", MODES, model, "mode") : null, switches),
+      make(
+        "div",
+        { class: "viewer-row below" },
+        state.weights.o ? choice("Heads", MODES, model, "mode") : null,
+        switches,
+      ),
     );
     const measure = () => {
       if (board.clientWidth === width) return;
@@ -448,11 +470,14 @@ export default {
       light();
     });
     if (model.get("play") && !calm()) {
-      const seen = new IntersectionObserver(([entry]) => {
-        if (!entry.isIntersecting) return;
-        seen.disconnect();
-        if (!timer) start();
-      }, { threshold: 0.5 });
+      const seen = new IntersectionObserver(
+        ([entry]) => {
+          if (!entry.isIntersecting) return;
+          seen.disconnect();
+          if (!timer) start();
+        },
+        { threshold: 0.5 },
+      );
       seen.observe(board);
     }
   },

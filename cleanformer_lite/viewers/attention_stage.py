@@ -40,7 +40,7 @@ class AttentionStage(Viewer):
     Raises: ValueError for a step or a mode that is not there.
     """
 
-    _esm = script_of("stage_sums", "stage_layout", "attention_stage")
+    _esm = script_of("stage_sums", "stage_words", "stage_layout", "attention_stage")
     _css = style_of("attention_stage")
     title = "Attention, number by number"
     shown = (

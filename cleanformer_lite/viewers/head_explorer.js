@@ -201,7 +201,13 @@ export default {
             "tbody",
             {},
             ...keys.map((key, i) =>
-              make("tr", { "aria-current": i === model.get("key") && "true" }, make("th", { scope: "row" }, key), bar(row[i]), average && bar(average[i])),
+              make(
+                "tr",
+                { "aria-current": i === model.get("key") && "true" },
+                make("th", { scope: "row" }, key),
+                bar(row[i]),
+                average && bar(average[i]),
+              ),
             ),
           ),
         ),

@@ -136,9 +136,15 @@ export default {
       const full = Boolean(all.at(-1).error) || all.length > model.get("most");
       redraw(
         chips,
-        ...model.get("chips").map((chip) =>
-          make("button", { class: "mono", "data-key": "chip" + chip, disabled: full, onclick: () => add(chip) }, chip),
-        ),
+        ...model
+          .get("chips")
+          .map((chip) =>
+            make(
+              "button",
+              { class: "mono", "data-key": "chip" + chip, disabled: full, onclick: () => add(chip) },
+              chip,
+            ),
+          ),
       );
       redraw(
         list,
@@ -160,7 +166,14 @@ export default {
     };
     const drawMemory = (t, s) => {
       const followed = model.get("followed"),
-        cell = t.memory.includes(followed) ? followed : t.memory[at(t, t.shape.map(() => 0))];
+        cell = t.memory.includes(followed)
+          ? followed
+          : t.memory[
+              at(
+                t,
+                t.shape.map(() => 0),
+              )
+            ];
       memory.replaceChildren(
         ...t.memory.map((other) =>
           make(
@@ -170,7 +183,10 @@ export default {
           ),
         ),
       );
-      memory.setAttribute("aria-label", `Memory, front to back: ${t.memory.map((other) => nameOf(other, s)).join(" ")}`);
+      memory.setAttribute(
+        "aria-label",
+        `Memory, front to back: ${t.memory.map((other) => nameOf(other, s)).join(" ")}`,
+      );
       // A row of memory holds whole positions, as many as fit.
       const width = memory.firstChild.offsetWidth + 1,
         fit = Math.max(1, Math.floor(memory.parentNode.clientWidth / width / s.E)) * s.E;
@@ -253,7 +269,12 @@ export default {
       lamp,
       facts,
       stage,
-      make("p", {}, make("strong", {}, "Memory, front to back."), " An arrow leads to the next along an axis. Its length is the stride."),
+      make(
+        "p",
+        {},
+        make("strong", {}, "Memory, front to back."),
+        " An arrow leads to the next along an axis. Its length is the stride.",
+      ),
       make("div", { class: "wide" }, memory),
     );
     sized();

@@ -83,10 +83,17 @@ const bars = (name, numbers) => {
 const chip = (layer, i, numbers, where) => {
   const trained = numbers.match(/'*$/)[0].length;
   const what =
-    (numbers[0] === "a" ? "first numbers" : "other numbers") + (trained ? `, trained ${trained} step${trained > 1 ? "s" : ""}` : "");
+    (numbers[0] === "a" ? "first numbers" : "other numbers") +
+    (trained ? `, trained ${trained} step${trained > 1 ? "s" : ""}` : "");
   return make(
     "span",
-    { class: `numbers is-${numbers[0]}${trained ? " trained" : ""}`, role: "img", "aria-label": `${where}: ${what}`, "data-key": where + i, "data-numbers": numbers },
+    {
+      class: `numbers is-${numbers[0]}${trained ? " trained" : ""}`,
+      role: "img",
+      "aria-label": `${where}: ${what}`,
+      "data-key": where + i,
+      "data-numbers": numbers,
+    },
     ...bars(layer.name, numbers).map((high) => make("i", { style: `height: ${high}%` })),
   );
 };
@@ -109,23 +116,34 @@ export default {
     const drawButtons = () => {
       redraw(
         pick,
-        ...model.get("scans").map(({ title }, i) =>
-          make("button", { "data-key": "scan" + i, "aria-pressed": String(i === model.get("scan")), onclick: () => choose(i) }, title),
-        ),
+        ...model
+          .get("scans")
+          .map(({ title }, i) =>
+            make(
+              "button",
+              { "data-key": "scan" + i, "aria-pressed": String(i === model.get("scan")), onclick: () => choose(i) },
+              title,
+            ),
+          ),
       );
       redraw(
         press,
         ...Object.entries(ACTS).map(([name, { label }]) =>
           make("button", { class: "mono", "data-key": "act" + name, onclick: () => did(name) }, label),
         ),
-        make("button", { "data-key": "again", disabled: !model.get("acts").length, onclick: () => put(model, "acts", []) }, "Start again"),
+        make(
+          "button",
+          { "data-key": "again", disabled: !model.get("acts").length, onclick: () => put(model, "acts", []) },
+          "Start again",
+        ),
       );
       pickStop();
       pressStop();
     };
     const outcome = (name, passed, state) => {
       const [yes, no] = ACTS[name].words;
-      if (name === "step" && !passed) return state.gradient ? "○ gradient arrives, unchanged" : "○ no gradient, unchanged";
+      if (name === "step" && !passed)
+        return state.gradient ? "○ gradient arrives, unchanged" : "○ no gradient, unchanged";
       return passed ? `● ${yes}` : `○ ${no}`;
     };
     const drawTable = ({ states, passed, refused }, last) =>
@@ -150,7 +168,8 @@ export default {
       );
     const tell = ({ passed, refused }, last) => {
       const { title, layers, agree } = scan();
-      if (!last) return `${title}: ${layers.length} layers take part in a call. Do something to the module, and watch which of them come along.`;
+      if (!last)
+        return `${title}: ${layers.length} layers take part in a call. Do something to the module, and watch which of them come along.`;
       const { label, rest, words } = ACTS[last];
       if (refused) return `${title}: PyTorch refuses. RuntimeError: Expected all tensors to be on the same device.`;
       const lit = layers.filter((_, i) => passed[i]),
@@ -159,7 +178,9 @@ export default {
         `${title}, ${label}: ${lit.length} of ${layers.length} layers ${words[0]}, ${sum(lit)} of ${sum(layers)} numbers. ` +
         (lit.length < layers.length ? rest + " " : "") +
         (last === "call" ? `The two calls ${agree ? "agree" : "disagree"}. ` : "") +
-        (last === "find" && layers.some((layer) => !has(layer, "own")) ? "One layer stands in several places: what looks like many is one." : "")
+        (last === "find" && layers.some((layer) => !has(layer, "own"))
+          ? "One layer stands in several places: what looks like many is one."
+          : "")
       ).trim();
     };
     const draw = () => {
@@ -179,7 +200,10 @@ export default {
           const old = before.get(key) ?? before.get("CPU" + at(key)) ?? before.get("GPU" + at(key));
           if (!old) continue;
           const spot = node.getBoundingClientRect();
-          node.animate([{ transform: `translate(${old.x - spot.x}px, ${old.y - spot.y}px)` }, { transform: "none" }], { duration: 600, easing: "ease-in-out" });
+          node.animate([{ transform: `translate(${old.x - spot.x}px, ${old.y - spot.y}px)` }, { transform: "none" }], {
+            duration: 600,
+            easing: "ease-in-out",
+          });
         }
       says.textContent = tell(now, last);
     };
@@ -194,7 +218,11 @@ export default {
         "table",
         { class: "acted" },
         make("caption", {}, "Bars stand for a layer’s numbers: the same bars, the same numbers."),
-        make("thead", {}, make("tr", {}, ...["layer", "CPU", "GPU", "file"].map((head) => make("th", { scope: "col" }, head)))),
+        make(
+          "thead",
+          {},
+          make("tr", {}, ...["layer", "CPU", "GPU", "file"].map((head) => make("th", { scope: "col" }, head))),
+        ),
         body,
       ),
     );

@@ -129,7 +129,9 @@ const layout = (step, state, all, narrow, shown) => {
         const left = x + NAME + L * C + AIR,
           low = y + TITLE + up;
         names(h ? `word${h}` : "word", x, low);
-        state.words.forEach((word, j) => note(`key${h}.${j}`, word, left - NAME - 4, y + TITLE + j * C, "word", NAME - 6));
+        state.words.forEach((word, j) =>
+          note(`key${h}.${j}`, word, left - NAME - 4, y + TITLE + j * C, "word", NAME - 6),
+        );
         note(`t.s${h || ""}`, "shares", x + NAME, low - TITLE);
         note(`t.v${h || ""}`, "v", left, y, "title v");
         grid(`s.${h}`, L, L, x + NAME, low);

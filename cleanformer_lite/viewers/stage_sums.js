@@ -25,13 +25,9 @@ const compute = (state) => {
     );
   const [q, k, v] = ["q", "k", "v"].map((name) => project(x, name));
   const own = (row, h) => row.slice(h * D, (h + 1) * D);
-  const raw = range(H).map((h) =>
-    q.map((a) => k.map((b) => total(own(a, h).map((n, d) => n * own(b, h)[d])))),
-  );
+  const raw = range(H).map((h) => q.map((a) => k.map((b) => total(own(a, h).map((n, d) => n * own(b, h)[d])))));
   const open = (i, j) => !state.causal || j <= i;
-  const scaled = raw.map((map) =>
-    map.map((row, i) => row.map((n, j) => (open(i, j) ? n / Math.sqrt(D) : -Infinity))),
-  );
+  const scaled = raw.map((map) => map.map((row, i) => row.map((n, j) => (open(i, j) ? n / Math.sqrt(D) : -Infinity))));
   const shares = scaled.map((map) =>
     map.map((row) => {
       const top = Math.max(...row),
@@ -46,13 +42,14 @@ const compute = (state) => {
   const parts = range(H).map((h) =>
     o.map((row) => (weights.o ?? []).map((out) => total(own(row, h).map((n, d) => n * out[h * D + d])))),
   );
-  const y = o.map((_, i) => (weights.o ?? []).map((_, e) => total(parts.filter((_, h) => on(h)).map((p) => p[i][e])) + bias("o", e)));
+  const y = o.map((_, i) =>
+    (weights.o ?? []).map((_, e) => total(parts.filter((_, h) => on(h)).map((p) => p[i][e])) + bias("o", e)),
+  );
   return { L, E, A, D, H, sliced, has, on, open, x, q, k, v, raw, scaled, shares, o, parts, y, bias, weights };
 };
 
 // The same place holds scores, then scores divided and masked, then shares.
-const scoresAt = (all, step) =>
-  step === "scores" ? all.raw : step === "mask" ? all.scaled : all.shares;
+const scoresAt = (all, step) => (step === "scores" ? all.raw : step === "mask" ? all.scaled : all.shares);
 const valueOf = (all, key, step) => {
   const [name, ...at] = key.split("."),
     [a, b, c] = at.map(Number);
@@ -67,7 +64,10 @@ const valueOf = (all, key, step) => {
 const short = (n) => (n === -Infinity ? "−∞" : String(+n.toFixed(2) || 0).replace("-", "−"));
 const joined = (terms) =>
   terms.length
-    ? terms.reduce((sum, term) => (!sum ? term : term[0] === "−" ? `${sum} − ${term.slice(1)}` : `${sum} + ${term}`), "")
+    ? terms.reduce(
+        (sum, term) => (!sum ? term : term[0] === "−" ? `${sum} − ${term.slice(1)}` : `${sum} + ${term}`),
+        "",
+      )
     : "0";
 const times = (a, b) => `${a * b < 0 ? "−" : ""}${short(Math.abs(a))} · ${short(Math.abs(b))}`;
 
@@ -79,12 +79,17 @@ const madeOf = (all, key, step) => {
   const value = (other) => valueOf(all, other, step);
   const sum = (pairs, added = []) => ({
     from: [...pairs.flat(), ...added],
-    sum: joined([...pairs.map(([one, other]) => times(value(one), value(other))), ...added.map((k) => short(value(k)))]),
+    sum: joined([
+      ...pairs.map(([one, other]) => times(value(one), value(other))),
+      ...added.map((k) => short(value(k))),
+    ]),
   });
   const bias = (letter, output) => (all.bias(letter, output) ? [`b${letter}.0.${output}`] : []);
   if ("qkv".includes(name))
     return sum(
-      range(all.E).filter((e) => all.has(name, e, b)).map((e) => [`x.${a}.${e}`, `w${name}.${e}.${b}`]),
+      range(all.E)
+        .filter((e) => all.has(name, e, b))
+        .map((e) => [`x.${a}.${e}`, `w${name}.${e}.${b}`]),
       bias(name, b),
     );
   if (name === "s") {
@@ -106,10 +111,20 @@ const madeOf = (all, key, step) => {
   if (name === "o") return sum(range(all.L).map((j) => [`s.${head}.${a}.${j}`, `v.${j}.${b}`]));
   if (name === "p") return sum(range(D).map((d) => [`o.${b}.${a * D + d}`, `wo.${a * D + d}.${c}`]));
   if (name === "y" && step === "output")
-    return sum([], [...range(all.H).filter(all.on).map((h) => `p.${h}.${a}.${b}`), ...bias("o", b)]);
+    return sum(
+      [],
+      [
+        ...range(all.H)
+          .filter(all.on)
+          .map((h) => `p.${h}.${a}.${b}`),
+        ...bias("o", b),
+      ],
+    );
   if (name === "y")
     return sum(
-      range(all.A).filter((f) => all.on(Math.floor(f / D))).map((f) => [`o.${a}.${f}`, `wo.${f}.${b}`]),
+      range(all.A)
+        .filter((f) => all.on(Math.floor(f / D)))
+        .map((f) => [`o.${a}.${f}`, `wo.${f}.${b}`]),
       bias("o", b),
     );
   return { from: [], sum: "" };
@@ -124,7 +139,9 @@ const knows = (all, head, feature) =>
 // How many numbers differ between two states of the whole computation.
 const flatten = (all) =>
   [
-    ...["q", "k", "v"].map((name) => all.weights[name].map((row, out) => row.map((w, i) => (all.has(name, i, out) ? w : 0)))),
+    ...["q", "k", "v"].map((name) =>
+      all.weights[name].map((row, out) => row.map((w, i) => (all.has(name, i, out) ? w : 0))),
+    ),
     ...["q", "k", "v", "raw", "scaled", "shares", "o", "parts", "y"].map((name) => all[name]),
   ].flat(4);
 const changes = (before, after) => {

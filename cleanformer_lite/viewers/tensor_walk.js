@@ -43,14 +43,19 @@ const NO_VIEW =
   "RuntimeError: view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.";
 
 const view = (t, axes, sizes) => {
-  const strides = viewStrides(t, [...axes].map((axis) => sizes[axis]));
+  const strides = viewStrides(
+    t,
+    [...axes].map((axis) => sizes[axis]),
+  );
   return strides ? tensor(t.memory, t.knows, axes, sizes, strides) : { error: NO_VIEW };
 };
 const swap = (list, a, b) => list.map((one, i) => (i === a ? list[b] : i === b ? list[a] : one));
 const transpose = (t, a, b, sizes) => {
   const last = t.shape.length - 1;
   if (b > last)
-    return { error: `IndexError: Dimension out of range (expected to be in range of [${-last - 1}, ${last}], but got ${b})` };
+    return {
+      error: `IndexError: Dimension out of range (expected to be in range of [${-last - 1}, ${last}], but got ${b})`,
+    };
   return tensor(t.memory, t.knows, swap([...t.axes], a, b).join(""), sizes, swap(t.strides, a, b));
 };
 // Causal attention runs along the last axis but one, whatever that is. Each row keeps its own
@@ -78,7 +83,17 @@ const apply = (t, chip, sizes) => {
 // The steps of a recipe, up to the one that is refused.
 const stepsOfRecipe = (recipe, sizes) => {
   const cells = [...Array(sizes.N * sizes.L * sizes.E).keys()];
-  const steps = [{ chip: "x", t: tensor(cells, cells.map((cell) => new Set([cell])), "NLE", sizes) }];
+  const steps = [
+    {
+      chip: "x",
+      t: tensor(
+        cells,
+        cells.map((cell) => new Set([cell])),
+        "NLE",
+        sizes,
+      ),
+    },
+  ];
   for (const chip of recipe) {
     const before = steps.at(-1);
     if (before.error) break;
@@ -134,7 +149,11 @@ const judge = (steps, sizes) => {
         ? { text: "One head has read whole rows: nothing was split." }
         : { text: `Attention ran from ${along} to ${along}, not from position to position.` };
   if (t.axes !== "NLE") return { ...first, good: false, text: `${first.text} Now back to (N, L, E).` };
-  if (!first.good) return { ...first, text: `${first.text} ${wrong ? here : "All numbers are back in their places, which hides it."}` };
+  if (!first.good)
+    return {
+      ...first,
+      text: `${first.text} ${wrong ? here : "All numbers are back in their places, which hides it."}`,
+    };
   return wrong
     ? { text: `Right split, wrong merge: ${here}`, mistake: "merge_without_transpose" }
     : { good: true, text: "Right: every head read its own slice, and every number is back in its place." };

@@ -38,7 +38,11 @@ export default {
     const grid = make("div", { class: "curves" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const reveal = make("button", { onclick: () => put(model, "revealed", !model.get("revealed")) });
-    const tests = make("div", { class: "tests", role: "group", "aria-label": "Tests: each turns the cards that it catches" });
+    const tests = make("div", {
+      class: "tests",
+      role: "group",
+      "aria-label": "Tests: each turns the cards that it catches",
+    });
     const picked = (test) => model.get("tests").includes(test);
     const pick = (test) =>
       put(
@@ -54,14 +58,20 @@ export default {
         broken = runs().filter((run) => run.broken);
       const sets = Array.from({ length: 2 ** all.length }, (_, bits) => all.filter((_, i) => bits & (1 << i)));
       return Math.min(
-        ...sets.filter((set) => broken.every((run) => set.some((test) => run.caught.includes(test)))).map((set) => set.length),
+        ...sets
+          .filter((set) => broken.every((run) => set.some((test) => run.caught.includes(test))))
+          .map((set) => set.length),
       );
     };
     const verdict = (run, i) =>
       make(
         "p",
         { class: "truth" },
-        make("strong", {}, (guessed(i) === run.broken ? "✓ " : "✗ ") + (run.broken ? "broken: " : "right: ") + name(run)),
+        make(
+          "strong",
+          {},
+          (guessed(i) === run.broken ? "✓ " : "✗ ") + (run.broken ? "broken: " : "right: ") + name(run),
+        ),
         make("br"),
         run.what + " " + `Right answers: ${(100 * run.tasks[model.get("task")].accuracy).toFixed(0)} %.`,
       );
@@ -100,7 +110,11 @@ export default {
           "div",
           { class: "viewer-row" },
           ...Object.entries(model.get("sentences")).map(([test, sentence]) =>
-            make("button", { "data-key": "test" + test, "aria-pressed": String(picked(test)), onclick: () => pick(test) }, sentence),
+            make(
+              "button",
+              { "data-key": "test" + test, "aria-pressed": String(picked(test)), onclick: () => pick(test) },
+              sentence,
+            ),
           ),
         ),
       );

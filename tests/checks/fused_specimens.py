@@ -55,6 +55,7 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         ),
     ),
     "softmax_over_queries": (((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=-2")),),),
+    "softmax_over_another_axis": (((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=0")),),),
     "softmax_over_heads": (
         ((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=1")),),
         (

@@ -5,6 +5,7 @@ import torch
 from write_mistakes import mistake_modules
 
 from cleanformer_lite.checks import EXERCISES, MISTAKES, Counterexample, Report, check
+from cleanformer_lite.checks.engine.attention import AttentionModule
 from cleanformer_lite.checks.engine.observations import paired
 
 EVIL = "<script>alert(1)</script>"
@@ -104,3 +105,66 @@ def test_every_exercise_says_what_is_wanted() -> None:
         assert 1 <= exercise.difficulty <= 3
         assert 2 <= exercise.minutes <= 30
         assert len(set(exercise.properties)) == len(exercise.properties)
+
+
+class WithoutDropout(AttentionModule):
+    def __init__(self, embed_dim: int, num_heads: int) -> None:
+        super().__init__(embed_dim, num_heads)
+
+
+class WithoutCausal(AttentionModule):
+    def forward(  # type: ignore[override]
+        self, x: torch.Tensor, attn_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(x, attn_mask)
+
+
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [(WithoutDropout, "keyword argument 'dropout'"), (WithoutCausal, "argument 'is_causal'")],
+)
+def test_an_argument_that_is_not_taken_is_said_whole(module: type, error: str) -> None:
+    text = str(check("split_heads.module", module))
+    assert error in text
+    assert "tried: " in text
+
+
+async def merges_later(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.parametrize(
+    ("answer", "came"),
+    [
+        (lambda x: x.numpy(), "an object of type ndarray"),
+        (merges_later, "an object of type coroutine"),
+        (lambda x: {}, "an empty result"),
+        (lambda x: [x], "yours: ([[[["),
+    ],
+)
+def test_what_came_in_place_of_a_tensor_is_named(answer: object, came: str) -> None:
+    assert came in str(check("split_heads.merge", answer))
+
+
+def test_of_large_tensors_the_worst_number_is_shown() -> None:
+    def off(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        if scores.numel() > 16:
+            scores = scores.clone()
+            scores.view(-1)[-1] += 7.0
+        return scores
+
+    report = check("single_head.scores", off)
+    case = report.counterexample
+    assert case is not None
+    assert "[1, 2, 4, 3]" in case.what
+    assert float(case.yours) - float(case.target) == pytest.approx(7.0, abs=0.1)
+
+
+def test_a_list_does_for_a_tuple() -> None:
+    def thirds(projected: torch.Tensor, num_heads: int) -> list[torch.Tensor]:
+        heads = (*projected.shape[:2], num_heads, -1)
+        return [part.view(heads).transpose(1, 2) for part in projected.chunk(3, dim=-1)]
+
+    assert check("fused_heads.thirds", thirds).passed

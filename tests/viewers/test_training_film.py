@@ -132,15 +132,15 @@ def test_a_finger_draws_too(open_page: Open) -> None:
 
 
 @in_both
-@pytest.mark.parametrize("frame", [0, 13, 25])
+@pytest.mark.parametrize("frame", [2, 25])
 def test_a_frame_shows_the_numbers_of_its_step(
     open_page: Open, open_live: Open, frame: int
 ) -> None:
     for opened in (open_page, open_live):
         page = opened(watch_training(ask=False))
         page.get_by_label("Step").focus()
-        for _ in range(frame):
-            page.keyboard.press("ArrowRight")
+        for key in ["End"] if frame == 25 else ["ArrowRight"] * frame:
+            page.keyboard.press(key)
         films = page.locator(".film:visible")
         assert films.count() == 3
         for at, name in enumerate(("built in forward", "plain list", "ModuleList")):

@@ -10,6 +10,7 @@ from cleanformer_lite.checks.engine.attention import Comparison
 from cleanformer_lite.checks.engine.observations import close, paired, shown, worst
 from cleanformer_lite.checks.engine.projections import Projections, hypotheses, mixed
 from cleanformer_lite.checks.engine.trials import (
+    DROPOUT,
     LARGE,
     TRIALS,
     Call,
@@ -19,6 +20,8 @@ from cleanformer_lite.checks.engine.trials import (
 )
 from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.report import Counterexample
+
+OTHER_CALLS = {"dropout": f"a module built with dropout={DROPOUT}"}
 
 
 class UnreadableError(Exception):
@@ -92,9 +95,11 @@ class Evidence:
         if isinstance(value, Tensor):
             yours = f"{part} of shape {tuple(value.shape)}, {value.dtype}"
         else:
-            yours = shown(error) if isinstance(error, str) else f"no {part}"
+            built = self.observed.get(f"{label}.build.error")
+            error = built if error is None else error
+            yours = error if isinstance(error, str) else f"no {part}"
         target = f"{part} of shape {shape}"
-        inputs = self.inputs(label, name) if label in self.calls else f"{label}, {name}"
+        inputs = self.inputs(label, name) if label in self.calls else OTHER_CALLS.get(label, label)
         raise UnreadableError(Counterexample(inputs, yours, target))
 
     def inputs(self, label: str, name: str) -> str:

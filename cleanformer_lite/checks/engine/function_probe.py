@@ -18,6 +18,7 @@ from cleanformer_lite.checks.engine.observations import (
     same,
     seeded,
     shown,
+    worst,
 )
 from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.report import Counterexample, Report
@@ -82,7 +83,7 @@ def observe_gradient(
         if value.is_floating_point()
     }
     result = function(*arguments.values())
-    first = result[0] if isinstance(result, tuple) else result
+    first = result[0] if isinstance(result, tuple | list) else result
     loss = torch.sum(first.float() * torch.linspace(1, 2, first.numel()).view(first.shape))
     torch.autograd.backward(loss)
     for name, leaf in leaves.items():
@@ -244,10 +245,34 @@ def counterexample(
     if f"{case.name}.error" in observed:
         target = shown(restored(expected, f"{case.name}.result"))
         return Counterexample(inputs, str(observed[f"{case.name}.error"]), target)
-    theirs = below(expected, case.name)
-    for key, value in theirs.items():
+    error = observed.get(f"{case.name}.gradient.error")
+    if isinstance(error, str):
+        return Counterexample(inputs, f"backward() raises {error}", "a gradient", "gradient")
+    for key, value in below(expected, case.name).items():
         if not same(observed.get(key), value):
-            yours = shown(observed[key]) if key in observed else "nothing"
-            numbers = paired(observed.get(key), value)
-            return Counterexample(inputs, yours, shown(value), key.partition(".")[2], numbers)
+            what = key.partition(".")[2]
+            if key not in observed:
+                target = shown(restored(expected, f"{case.name}.result"))
+                return Counterexample(inputs, what_came(observed, case.name), target, "result")
+            return unequal_values(inputs, what, observed[key], value)
     return Counterexample(inputs, "more than was asked", "the result alone")
+
+
+def what_came(observed: Observations, name: str) -> str:
+    """Say what an answer returned where it is of another kind than was asked for."""
+    kind = observed.get(f"{name}.result.kind")
+    if kind is not None:
+        return f"an object of type {kind}"
+    came = restored(observed, f"{name}.result")
+    return "an empty result" if came in ((), {}) else shown(came)
+
+
+def unequal_values(inputs: str, what: str, yours: object, target: object) -> Counterexample:
+    """Show both values; of large tensors of one shape the number that is furthest off."""
+    if not isinstance(yours, Tensor) or not isinstance(target, Tensor):
+        return Counterexample(inputs, shown(yours), shown(target), what)
+    if yours.shape == target.shape and yours.numel() > 16:
+        place = worst((yours.double() - target.double()).abs().nan_to_num(torch.inf))
+        yours, target = yours[tuple(place)], target[tuple(place)]
+        what = f"{what}{place}"
+    return Counterexample(inputs, shown(yours), shown(target), what, paired(yours, target))

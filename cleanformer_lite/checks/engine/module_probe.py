@@ -121,7 +121,8 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
             except UnreadableError as unreadable:
                 counterexample = unreadable.counterexample
             except Exception:  # forged observations may be wrong in any way
-                counterexample = Counterexample("", "observed that make no sense", "")
+                yours = f"what cannot be compared: {name}"
+                counterexample = Counterexample("", yours, "a module as the task describes it")
             if counterexample is not None:
                 found[name] = counterexample
                 break

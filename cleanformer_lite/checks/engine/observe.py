@@ -81,20 +81,22 @@ def observe_calls(
     results: dict[str, object] = {}
     weights = list(module.parameters())
     for name, call in calls(TRIALS[label], contract, seed).items():
-        result = observe_call(observed, f"{label}.{name}", module, call)
+        result = observe_call(observed, f"{label}.{name}", module, call, contract.weights)
         if label == "large":
             results[name] = result
             observe_result(observed, name, weights, contract, results)
     return f"{label}.plain.error" not in observed
 
 
-def observe_call(observed: Observations, key: str, module: nn.Module, call: Call) -> object:
+def observe_call(
+    observed: Observations, key: str, module: nn.Module, call: Call, has_weights: bool = True
+) -> object:
     """Write down what one call returns, and whether it left its input alone; return it as well."""
     x = call.x.clone()
 
     def make() -> object:
         result = module(x, **call.arguments())
-        if isinstance(result, tuple) and len(result) == 2:
+        if has_weights and isinstance(result, tuple | list) and len(result) == 2:
             record(observed, f"{key}.output", result[0])
             record(observed, f"{key}.weights", result[1])
         else:
@@ -168,7 +170,7 @@ def output_of(result: Any) -> Tensor:
 
     Raises: TypeError if there is none.
     """
-    output = result[0] if isinstance(result, tuple) else result
+    output = result[0] if isinstance(result, tuple | list) else result
     if not isinstance(output, Tensor):
         raise TypeError(f"wanted a tensor, got {type(output).__name__}")
     return output

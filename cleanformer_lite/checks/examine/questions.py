@@ -174,7 +174,7 @@ def drops_in_training(exam: Examination) -> bool | None:
         raise NotAskedError("it was built without")
     exam.bug(
         named(
-            "dropout_ignored",
+            "dropout_unused",
             f"dropout does nothing: {', '.join(_dropouts(bench.module)[:3])}",
             tried="p = 0.5, train(), the same input twice",
             yours="equal outputs",

@@ -79,3 +79,25 @@ class ScaleWithoutRoot(Attention):
 
     def scale(self, query: Tensor) -> float:
         return 1.0 / query.shape[-1]
+
+
+@mistake(
+    cause="the scale is applied twice, before the product of query and key and after it",
+    symptom="none to be seen: scores are divided by D, as if the root were missing",
+    not_in=(
+        *("single_head.scores", "single_head.attention"),
+        *("looped_heads.run", "fused_heads.forward"),
+    ),
+    hints=(
+        "Follow one score by hand: by which numbers is it divided on its way?",
+        "Is there a scale before the product of query and key, and another one after it?",
+        "Keep one of the two: `query * D ** -0.5` before, or `scores / D ** 0.5` after.",
+    ),
+)
+class ScaledTwice(Attention):
+    """Divides by the root of D twice: to a check the same as `scale_without_root`."""
+
+    shows_in_values = False
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / query.shape[-1]

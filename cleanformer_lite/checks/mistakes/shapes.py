@@ -188,7 +188,7 @@ class EinsumAxesSwapped(Attention):
 
 
 @mistake(
-    cause="the softmax runs along another axis than the keys, such as the queries, `dim=-2`",
+    cause="the softmax runs along the queries, `dim=-2`",
     symptom="it runs; columns sum to 1, rows do not",
     thread="nerminnuraydogan/vision-transformer#1",
     hints=(
@@ -220,8 +220,17 @@ class SoftmaxOverAxisTwo(Attention):
         return torch.softmax(scores, dim=2)
 
 
-@variant_of(SoftmaxOverQueries)
-class SoftmaxOverSamples(Attention):
+@mistake(
+    cause="the softmax runs along an axis that is neither keys nor queries, such as the samples",
+    symptom="it runs; with one sample every weight is 1",
+    hints=(
+        "Add up the weights of one query.",
+        "Name the axes of your scores one by one. Which number does your softmax get?",
+        "`torch.softmax(scores, dim=-1)`: the keys stand last.",
+    ),
+    not_in=("single_head.mask", "single_head.attention"),
+)
+class SoftmaxOverAnotherAxis(Attention):
     """Takes the softmax along the first axis."""
 
     def softmax(self, scores: Tensor) -> Tensor:

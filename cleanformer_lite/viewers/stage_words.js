@@ -1,0 +1,81 @@
+// What the stage says: each step in a sentence, each number by its name and as a sum.
+const LABELS = { qkv: "q k v", mask: "÷ √D, mask", values: "× v" };
+const caption = (step, all, state) => {
+  const { E, D, H, sliced } = all,
+    mine = sliced ? `its own ${E / H}` : `all ${E}`;
+  const many = H > 1;
+  return {
+    words: `${"_ One Two Three Four Five Six".split(" ")[all.L]} word${all.L > 1 ? "s" : ""}. Attention lets each of them read the others.`,
+    x:
+      `Each word is a row of ${E} numbers. ` +
+      (!many
+        ? ""
+        : sliced
+          ? "A head reads its own part of each row, and nothing else."
+          : "Every head reads every number.") +
+      (many ? " Point at a number to see who can know it." : ""),
+    W:
+      `Learned weights. A column makes one number of a query, a key or a value out of ${mine} numbers of x.` +
+      (sliced ? " Outside the blocks there is nothing." : ""),
+    qkv: `Row on the left times column above. So every number of q, k and v mixes ${mine} numbers of x.`,
+    split:
+      state.mode === "split"
+        ? `Only now something is cut: the columns of q, k and v go to the heads, ${D} to each. No number changes.`
+        : "Nothing to cut: each head has made its own q, k and v.",
+    scores: "Each query meets each key: row of q times column of k. A large score is a good fit.",
+    mask:
+      `Divided by √${D}, so that the scores do not grow with the width of a head. ` +
+      (state.causal ? "The mask hides the words that come later." : "No mask: each word may read all words."),
+    softmax: "Softmax turns each row into shares that sum to 1.",
+    values: "Each word takes a mean of the values, weighted by its shares.",
+    merge: "The heads' answers are laid side by side again. No number changes.",
+    W_O: "One more matrix mixes what the heads found.",
+    output: "The same output as a sum: each head adds its part. Silence one, and its part is gone.",
+  }[step];
+};
+const FORMULA = [
+  ["softmax(", "softmax"],
+  ["q", "W qkv split scores", "query"],
+  [" kᵀ", "W qkv split scores", "key"],
+  [" / √D", "mask"],
+  [") ", "softmax"],
+  ["v", "W qkv split values", "value"],
+  [" W_O", "W_O output"],
+];
+
+const nameOf = (key, all, state) => {
+  const word = (i) => `“${state.words[i]}”`,
+    headOf = (a) => (all.H > 1 ? ` (head ${Math.floor(a / all.D)})` : "");
+  const [name, ...at] = key.split("."),
+    [a, b, c] = at.map(Number);
+  if (name === "s") {
+    const what = { scores: "score", mask: "score" }[state.step] ?? "share";
+    return `${all.H > 1 ? `Head ${a}: ` : ""}${what} of ${word(b)} for ${word(c)}`;
+  }
+  if (name === "p") return `Head ${a}’s part for ${word(b)}, number ${c}`;
+  const tensor = name.slice(-1);
+  if (name[0] === "b") return `Bias of ${tensor}, number ${b}`;
+  if (name[0] === "w")
+    return tensor === "o"
+      ? `W_O, from number ${a}${headOf(a)} to number ${b} of the output, out_proj.weight[${b}, ${a}]`
+      : `W_${tensor.toUpperCase()}, from number ${a} of x to number ${b} of ${tensor}${headOf(b)}, ${tensor}_proj.weight[${b}, ${a}]`;
+  if (name === "o") return `Answer for ${word(a)}, number ${b}${headOf(b)}`;
+  if (name === "y") return `Output for ${word(a)}, number ${b}`;
+  return `${name} of ${word(a)}, number ${b}${name === "x" ? "" : headOf(b)}`;
+};
+const who = (feature, all) => {
+  const [yes, no] = [true, false].map((known) => range(all.H).filter((h) => knows(all, h, feature) === known));
+  const list = (heads) => `head${heads.length > 1 ? "s" : ""} ${heads.join(" and ")}`;
+  return (
+    (yes.length ? ` Known to ${list(yes)}.` : "") + (no.length ? ` ${list(no).replace("h", "H")} cannot know it.` : "")
+  );
+};
+const explain = (key, all, state) => {
+  const name = nameOf(key, all, state);
+  const value = valueOf(all, key, state.step),
+    { sum } = madeOf(all, key, state.step);
+  if (value === null) return `${name}: nothing. This head does not read that number of x.`;
+  if (value === -Infinity || (key[0] === "s" && !sum)) return `${name}: ${short(value)}, masked: it comes later.`;
+  const head = key[0] === "x" && all.H > 1 && state.weights.o ? who(Number(key.split(".")[2]), all) : "";
+  return `${name}: ${short(value)}${sum && ` = ${sum}`}.${head}`;
+};
