@@ -129,7 +129,7 @@ def _counts_both(
         return True
     exam.bug(
         named(
-            "causal_mask_shifted",
+            "masks_joined_by_or" if lost and dropped else "causal_mask_shifted",
             f"{'the mask' if dropped else 'causality'} is forgotten when both are given",
             tried=f"{form} hides token 1; {words}",
             yours="token 1 is read" if dropped else "a later token is read",

@@ -82,7 +82,18 @@ def _maps(insight: Insight, batch: int) -> list[Tensor]:
 def heads_read_everything(exam: Examination, insight: Insight) -> bool | None:
     """Every head reads all of the input."""
     core = insight.core
-    if core.weights.dim() not in (3, 4) or not core.weights.requires_grad:
+    if insight.output.requires_grad and not core.weights.requires_grad:
+        exam.bug(
+            named(
+                "gradient_lost",
+                "no gradient flows through the weights",
+                tried="weights.requires_grad",
+                yours="False",
+                target="True",
+            )
+        )
+        return None
+    if core.weights.dim() not in (3, 4):
         raise NotAskedError("a head's map has no gradient")
     first = core.weights[0, 0] if core.weights.dim() == 4 else core.weights[0]
     factors = torch.linspace(0.3, 1.7, first.numel(), dtype=first.dtype).view(first.shape)

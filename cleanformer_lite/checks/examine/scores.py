@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cleanformer_lite.checks.examine.core import Core, factor_of_scores, gain, ratio
 from cleanformer_lite.checks.examine.errors import NotAskedError
@@ -20,11 +21,9 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
     if returned is not None and bool((returned.detach().sum(-1) - 1).abs().max() > 1e-3):
         sums = returned.detach().sum(-1).reshape(-1)
         far = sums[(sums - 1).abs().argmax()]
-        down = returned.detach().sum(-2)
-        mistake = "softmax_over_queries" if bool((down - 1).abs().max() < 1e-3) else ""
         exam.bug(
             named(
-                mistake,
+                _axis_of(returned.detach()),
                 "the weights of a query do not sum to 1",
                 tried="the weights that it returned, summed over the keys",
                 yours=number(far),
@@ -52,6 +51,16 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
         )
     )
     return None
+
+
+def _axis_of(weights: Tensor) -> str:
+    """Name the softmax by the axis along which weights do sum to 1."""
+    names = {-2: "softmax_over_queries", -3: "softmax_over_heads", -4: "softmax_over_another_axis"}
+    for axis in range(-2, -weights.dim() - 1, -1):
+        if bool((weights.sum(axis) - 1).abs().max() < 1e-3):
+            return names[axis]
+    joint = weights.dim() == 4 and bool((weights.sum((-3, -1)) - 1).abs().max() < 1e-3)
+    return "softmax_over_heads" if joint else "rows_do_not_sum_to_one"
 
 
 def scales_scores(exam: Examination, insight: Insight) -> bool | None:
