@@ -136,8 +136,11 @@ def wrap(command: list[str], variables: dict[str, str] | None = None) -> list[st
             arguments += ["--cap-add", f"CAP_{right}"]
     else:
         arguments += ["--unshare-user", "--cap-add", "CAP_SYS_ADMIN"]
+    # First the empty folder: this package, or its Python, may stand in /tmp itself.
+    arguments += ["--perms", "0711", "--size", str(SHARED_BYTES), "--tmpfs", "/tmp"]
     shown = _outermost(interpreter())
-    for folder in sorted({above for path in shown for above in path.parents} - {Path("/")}):
+    made = {above for path in shown for above in path.parents} - {Path("/"), Path("/tmp")}
+    for folder in sorted(made):
         arguments += ["--perms", "0755", "--dir", str(folder)]  # some are closed to others outside
     for path in shown:
         arguments += ["--ro-bind", str(path), str(path)]
@@ -146,7 +149,6 @@ def wrap(command: list[str], variables: dict[str, str] | None = None) -> list[st
         if link.is_symlink():
             arguments += ["--symlink", os.readlink(link), str(link)]
     arguments += ["--proc", "/proc", "--dev", "/dev"]
-    arguments += ["--perms", "0711", "--size", str(SHARED_BYTES), "--tmpfs", "/tmp"]
     for name, value in (variables or {}).items():
         arguments += ["--setenv", name, value]
     return [*arguments, "--chdir", "/tmp", "--", *command]
