@@ -172,6 +172,16 @@ def test_a_page_waits_for_no_script_and_knows_when_a_file_is_new(
 
 
 @every_page
+def test_folds_and_buttons_are_named_by_the_words_they_show(
+    read: Callable[[str], Read], name: str
+) -> None:
+    text = read(name).text
+    assert not re.search(r"<summary[^>]*aria-label", text)
+    assert "document.write(" not in text
+    assert 'class="btn search-button-field' in text
+
+
+@every_page
 def test_a_page_names_its_state_its_licence_and_how_to_cite(
     read: Callable[[str], Read], name: str
 ) -> None:
