@@ -36,9 +36,11 @@ def draw_bars(
         + "</tr>"
         for name, (time, texts) in bars.items()
     )
+    # A page may hold several: each region is named by what stands in it.
+    named = escape(", ".join(f"{name} {texts[0]}" for name, (_, texts) in bars.items()))
     return (
         '<div data-follows-theme style="overflow-x:auto" tabindex="0" role="region" '
-        'aria-label="Times"><table style="border-collapse:collapse;margin:0"><thead><tr>'
+        f'aria-label="Times: {named}"><table style="border-collapse:collapse;margin:0"><thead><tr>'
         "<td></td><td></td>"
         f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
         f'<p style="font-size:.9em">{escape(birth)}</p>'

@@ -66,9 +66,10 @@ class Timings:
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
             for line in lines
         )
+        named = escape("; ".join(" ".join(line) for line in lines))
         return (
             '<div data-follows-theme style="overflow-x:auto" tabindex="0" role="region" '
-            f'aria-label="Times"><table><thead><tr>{titles}</tr></thead>'
+            f'aria-label="Times: {named}"><table><thead><tr>{titles}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
             f"<p>Other columns: relative to {escape(self.names[0])}. {escape(self.source)}</p>"
         )

@@ -62,8 +62,17 @@
   const labels = squares.map((_, head) =>
     d3.select(svg).append("text").text(head).attr("x", head * 20 + 10).attr("y", 14).attr("text-anchor", "middle")
       .attr("font-size", "11px").style("pointer-events", "none").attr("aria-hidden", "true"));
-  // Black stands out from every colour above but the blue, where white does.
-  const ink = (square) => (!isOn(square) ? "currentColor" : square.getAttribute("fill") === "#0072b2" ? "#fff" : "#000");
+  // White or black, whichever stands out more from a colour: one of them always does by 4.5 to 1.
+  const inkOn = (colour) => {
+    const parts = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+    const [red, green, blue] = parts.map((p) => (p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+  };
+  const ink = (square) => {
+    if (!isOn(square)) return "currentColor";
+    const [light, dark] = square.getAttribute("fill").match(/#[0-9a-f]{6}/g).map(inkOn);
+    return `light-dark(${light}, ${dark})`;
+  };
   const tell = () => squares.forEach((square, head) => {
     square.setAttribute("aria-checked", isOn(square));
     labels[head].style("fill", ink(square));

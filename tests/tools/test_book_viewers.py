@@ -13,7 +13,7 @@ from cleanformer_lite.viewers import stage
 def build(tmp_path: Path, text: str) -> str:
     (tmp_path / "index.md").write_text(f"# Page\n\n{text}\n")
     out = tmp_path / "out"
-    config = {"extensions": ["myst_parser", "book_viewers"]}
+    config = {"extensions": ["myst_nb", "book_viewers"], "nb_execution_mode": "off"}
     places = (tmp_path, None, out, tmp_path / "trees")
     with docutils_namespace():
         Sphinx(*places, "html", config, warningiserror=True, status=None).build()
