@@ -11,7 +11,6 @@ from cleanformer_lite.checks.mistake import mistake
 @mistake(
     cause="`.T` reverses all axes, where the last two are to be exchanged",
     symptom="right for one matrix; with leading axes it raises, or mixes samples",
-    thread="HomericIntelligence/Odyssey#5648",
     hints=(
         "Try it with a batch of two samples.",
         "What is the shape of `key.T` if key has four axes?",

@@ -184,7 +184,6 @@ OUT_OF_ORDER = tuple(
 @mistake(
     cause="of query, key and value one is taken for another",
     symptom="shapes are right and it trains; weights from elsewhere give nonsense",
-    thread="huggingface/transformers#40257",
     hints=(
         "Let the projection count 1, 2, 3, ... and write down what should be the key.",
         "In which order do the three parts lie in memory? In which order do you name them?",
@@ -209,7 +208,6 @@ class PartsOutOfOrder:
 @mistake(
     cause="weights are copied, and their biases are not",
     symptom="right as long as the biases are zero",
-    thread="paiml/entrenar#258",
     hints=(
         "Compare the two modules on an input of zeros.",
         "An `nn.Linear` keeps two parameters. Which of them do you copy?",

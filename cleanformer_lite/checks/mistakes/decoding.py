@@ -99,7 +99,6 @@ class RunsToTheLimit:
 @mistake(
     cause="the next piece is read from another position's logits, or from those of an earlier step",
     symptom="the first piece is right, and then it comes again and again",
-    thread="xberg-io/xberg#1210",
     hints=(
         "Print the pieces of the first three steps.",
         "`predict` returns logits for every position. Which of them are for the next piece?",
@@ -120,7 +119,6 @@ class StaleLogits:
 @mistake(
     cause="the loop makes a step less or a step more than `longest`",
     symptom="the last piece is missing, or there is one too many, where no row ends in time",
-    thread="harvardnlp/annotated-transformer#106",
     hints=(
         "Decode with `longest=1` a sentence that has not ended by then.",
         "How many pieces does your loop write? Is `start` counted among them?",
@@ -136,7 +134,6 @@ class LimitOffByOne:
 @mistake(
     cause="there is no limit: the loop runs until every row has ended",
     symptom="with a model that never says the end it runs for ever",
-    thread="CyberZHG/keras-transformer#3",
     hints=(
         "Decode with `longest=2` a sentence that has not ended by then.",
         "Where do you use `longest`?",

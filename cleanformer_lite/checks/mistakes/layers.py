@@ -178,7 +178,6 @@ def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:
 @mistake(
     cause="there is one head as wide as E, and its map is returned for every head",
     symptom="all maps are one; there are as many weights as H heads have",
-    thread="kornia/kornia#2186",
     hints=(
         "Print the maps of two heads.",
         "Where does a token's E numbers get cut into heads?",
