@@ -31,7 +31,7 @@ from cleanformer_lite.viewers.mount import STYLE, Viewer, script_of, table
 MOST_WEIGHTS = 1_000_000  # a letter each, in every page that shows them
 DAYS = 200  # held-out days that the page can pick from
 DAY = datetime.date(2026, 11, 23)
-AGAIN = "Its heads were drawn for this line alone: write it again, and it says something else."
+AGAIN = "Its heads were drawn for this line alone: write it again, and other heads are drawn."
 NOTHING = "It reads nothing, so it writes this line whatever the date is; no weights are needed."
 
 
