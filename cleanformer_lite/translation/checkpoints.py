@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from cleanformer_lite.files import write_file
 from cleanformer_lite.transformer import Transformer
-from cleanformer_lite.translation.training import new_model, write_whole
+from cleanformer_lite.translation.training import new_model
 from cleanformer_lite.translation.vocabulary import PIECES
 
 SHIPPED = "recordings/korean_dates.safetensors"
@@ -30,14 +31,14 @@ def save_model(model: Transformer, path: Path, sizes: dict[str, int], **notes: A
 
     All of it is written or nothing.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     facts = {
         "kind": KIND, "sizes": json.dumps(sizes), "pieces": json.dumps(PIECES),
         "fingerprint": fingerprint(tensors), "notes": json.dumps(notes),
     }  # fmt: skip
-    write_whole(path, lambda partial: save_file(tensors, partial, metadata=facts))
+    write_file(path, save(tensors, metadata=facts))
 
 
 def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,7 +1,7 @@
 """Train the date translator: seeded, logged, stopped early, and resumed after any interruption."""
 
+import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cleanformer_lite.files import write_file
 from cleanformer_lite.threads import in_threads
 from cleanformer_lite.transformer import Transformer
 from cleanformer_lite.translation.corpus import Pairs, as_tensors
@@ -89,9 +90,11 @@ class Trainer:
             "seconds": [self.seconds, self.cpu_seconds], "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "log": json.dumps(self.log),
         }  # fmt: skip
-        write_whole(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        whole = io.BytesIO()
+        torch.save(state, whole)
+        write_file(self.folder / "checkpoint.pt", whole.getvalue())
         lines = "".join(json.dumps(line) + "\n" for line in self.log)
-        write_whole(self.folder / "log.jsonl", lambda path: path.write_text(lines, "utf8"))
+        write_file(self.folder / "log.jsonl", lines)
 
     def resume(self) -> bool:
         """Take up the run in the folder; returns whether there was one.
@@ -159,13 +162,6 @@ class Trainer:
 def new_model(**options: Any) -> Transformer:
     """Build the translator for the vocabulary of dates."""
     return Transformer(len(PIECES), padding=PAD, **options)
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the file, then put it in its place in one move: it is never half a file."""
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    os.replace(partial, path)
 
 
 def bar(step: int, steps: int, loss: float) -> str:

@@ -19,7 +19,6 @@ from cleanformer_lite.translation.training import (
     loss_of,
     new_model,
     print_bar,
-    write_whole,
 )
 from cleanformer_lite.translation.vocabulary import NUMBERS
 
@@ -198,22 +197,6 @@ def test_the_bar_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", screen)
     print_bar("[###...] 1/2")
     assert screen.getvalue() == "\r[###...] 1/2"
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def half(partial: Path) -> None:
-        partial.write_text("ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, half)
-    assert path.read_text() == "old"
-    write_whole(path, lambda partial: partial.write_text("new"))
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert path.read_text() == "new"
 
 
 @pytest.mark.parametrize(
