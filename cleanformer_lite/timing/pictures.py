@@ -77,8 +77,8 @@ def plot_law(
     axes.plot(operators, [1e6 * time for time in seconds], "ko")
     for count, time, many in zip(operators, seconds, heads, strict=True):
         if count >= max(operators) / 5:  # those of the smallest would lie on each other
-            label = f"{many} head{'s' if many > 1 else ''}  "
-            axes.annotate(label, (count, 1e6 * time), ha="right", va="bottom")
+            label, point = f"{many} head{'s' if many > 1 else ''}", (count, 1e6 * time)
+            axes.annotate(label, point, (-9, 3), textcoords="offset points", ha="right")
     axes.text(1, 0.02, str(line), transform=axes.transAxes, ha="right", va="bottom")
     axes.set_xlabel("operators in one call")
     axes.set_ylabel("microseconds")
