@@ -42,7 +42,16 @@ def make_environment(which: str, python: str) -> Path:
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     inside = folder / "bin" / "python"
     pins = lowest_versions((ROOT / "pyproject.toml").read_text()) if which == "lowest" else []
-    command = [str(inside), "-m", "pip", "install", "--quiet", ".[book,dask,translator]", *TOOLS, *pins]
+    command = [
+        str(inside),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        ".[book,dask,translator]",
+        *TOOLS,
+        *pins,
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return inside
 
