@@ -12,8 +12,8 @@ from cleanformer_lite.split_heads import SplitMultiHeadAttention, merge_heads, s
 
 if TYPE_CHECKING:
     from cleanformer_lite.checks import check
-    from cleanformer_lite.checks.examine import Expect, examine
-    from cleanformer_lite.checks.examine.plugin import assert_attention
+    from cleanformer_lite.checks.examination import Expect, examine
+    from cleanformer_lite.checks.examination.plugin import assert_attention
 
 __all__ = [
     "Expect",
@@ -43,11 +43,11 @@ def __getattr__(name: str) -> Any:
 
         return check
     if name in ("examine", "Expect"):
-        from cleanformer_lite.checks import examine as examining
+        from cleanformer_lite.checks import examination
 
-        return getattr(examining, name)
+        return getattr(examination, name)
     if name == "assert_attention":
-        from cleanformer_lite.checks.examine.plugin import assert_attention
+        from cleanformer_lite.checks.examination.plugin import assert_attention
 
         return assert_attention
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

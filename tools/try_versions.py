@@ -30,9 +30,9 @@ NEEDS_LAB = ["--deselect=tests/viewers/test_jupyterlab.py"]
 
 def lowest_versions(project: str) -> list[str]:
     """Pin every requirement of a pyproject.toml's text to the lowest version that it allows."""
-    found = re.findall(r'"([A-Za-z0-9_-]+)>=([0-9.]+)"', project.split("[project.scripts]")[0])
+    needed = project.split("[project]")[1].split("[project.scripts]")[0]
     extras = project.split("[project.optional-dependencies]")[1].split("[tool.")[0]
-    found += re.findall(r'"([A-Za-z0-9_-]+)>=([0-9.]+)"', extras)
+    found = re.findall(r'"([A-Za-z0-9_-]+)>=([0-9.]+)"', needed + extras)
     return sorted({f"{name}=={version}" for name, version in found})
 
 
@@ -42,7 +42,16 @@ def make_environment(which: str, python: str) -> Path:
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     inside = folder / "bin" / "python"
     pins = lowest_versions((ROOT / "pyproject.toml").read_text()) if which == "lowest" else []
-    command = [str(inside), "-m", "pip", "install", "--quiet", ".[book,translator]", *TOOLS, *pins]
+    command = [
+        str(inside),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        ".[book,dask,translator]",
+        *TOOLS,
+        *pins,
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return inside
 

@@ -1,11 +1,16 @@
 """Exercises that name the mistake: what to write, how it is tried, what to say of it."""
 
+from typing import TYPE_CHECKING, Any
+
 from cleanformer_lite.checks.api import check, find, hint, hints_of, keep_progress, last_named
 from cleanformer_lite.checks.course import EXERCISES
 from cleanformer_lite.checks.exercise import Exercise, Observations, judge, observe
 from cleanformer_lite.checks.mistake import MISTAKES, Mistake
 from cleanformer_lite.checks.progress import Progress
 from cleanformer_lite.checks.report import STATUSES, Counterexample, Report
+
+if TYPE_CHECKING:
+    from cleanformer_lite.checks.examination import Expect, examine
 
 # The names under which pages and grades have known them.
 SPECIES, Species = MISTAKES, Mistake
@@ -17,12 +22,14 @@ __all__ = [
     "STATUSES",
     "Counterexample",
     "Exercise",
+    "Expect",
     "Mistake",
     "Observations",
     "Progress",
     "Report",
     "Species",
     "check",
+    "examine",
     "find",
     "hint",
     "hints_of",
@@ -31,3 +38,12 @@ __all__ = [
     "last_named",
     "observe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Grading imports this door in every process, and examines nothing.
+    if name in ("examine", "Expect"):
+        from cleanformer_lite.checks import examination
+
+        return getattr(examination, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

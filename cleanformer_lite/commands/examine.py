@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from torch import nn
 
-    from cleanformer_lite.checks.examine import Expect, examine
-    from cleanformer_lite.checks.examine.page import as_file
+    from cleanformer_lite.checks.examination import Expect, examine
+    from cleanformer_lite.checks.examination.page import as_file
     from cleanformer_lite.files import write_file
 
     expect = Expect.parse(arguments.expect)

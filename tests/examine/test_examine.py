@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cleanformer_lite import Expect, SplitMultiHeadAttention, examine
-from cleanformer_lite.checks.examine import AttentionBugError
+from cleanformer_lite.checks.examination import AttentionBugError
 
 EMBED_DIM, NUM_HEADS = 20, 5
 

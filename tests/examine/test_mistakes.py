@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cleanformer_lite import Expect, examine
-from cleanformer_lite.checks.examine import ExamineReport
+from cleanformer_lite.checks.examination import ExamineReport
 from tests.checks.fused_specimens import answer
 from tests.checks.right_answers import RIGHT
 from tests.checks.test_module_answers import in_two_styles

@@ -26,6 +26,17 @@ def test_allowed(assert_attention):
 """
 
 
+def test_every_door_leads_to_the_function() -> None:
+    import cleanformer_lite
+    from cleanformer_lite import checks
+    from cleanformer_lite.checks import examination
+
+    for door in (cleanformer_lite, checks, examination):
+        assert callable(door.examine)
+        assert door.examine is examination.examine
+        assert door.Expect is examination.Expect
+
+
 @pytest.mark.parametrize(("target", "code"), [(RIGHT, 0), (WRONG, 1)])
 def test_the_exit_code_says_what_was_found(
     target: str, code: int, capsys: pytest.CaptureFixture[str]

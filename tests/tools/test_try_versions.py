@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from try_versions import lowest_versions
@@ -7,6 +8,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_each_bound_becomes_a_pin() -> None:
     text = """
+[build-system]
+requires = ["builds-us>=77"]
+[project]
 dependencies = ["torch>=2.6"]
 [project.scripts]
 [project.optional-dependencies]
@@ -22,4 +26,6 @@ def test_no_requirement_of_ours_is_without_a_bound() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     pins = dict(pin.split("==") for pin in lowest_versions(project))
     assert pins["anywidget"] == "0.9.9"  # 0.9.8 fails with ipywidgets 7, which Colab has
-    assert {"torch", "bertviz", "ipywidgets", "matplotlib", "safetensors", "tqdm"} <= set(pins)
+    named = re.findall(r'"([a-z]+)[>"]', project.split("[project]")[1].split("[tool.")[0])
+    assert {"torch", "numpy", "bertviz", "distributed"} <= set(pins)
+    assert set(named) - {"version"} == set(pins)

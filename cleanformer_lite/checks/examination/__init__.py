@@ -8,32 +8,32 @@ from typing import Any
 import torch
 from torch import nn
 
-from cleanformer_lite.checks.examine import causality, heads, masks, questions, scores
-from cleanformer_lite.checks.examine.bench import (
+from cleanformer_lite.checks.examination import causality, heads, masks, questions, scores
+from cleanformer_lite.checks.examination.bench import (
     TOLERANCE,
     Bench,
     differ,
     make_bench,
 )
-from cleanformer_lite.checks.examine.discover import (
+from cleanformer_lite.checks.examination.discover import (
     Site,
     candidates,
     innermost,
     kept_as_it_was,
     record_calls,
 )
-from cleanformer_lite.checks.examine.errors import NotAskedError, short
-from cleanformer_lite.checks.examine.expect import Expect
-from cleanformer_lite.checks.examine.finding import (
+from cleanformer_lite.checks.examination.errors import NotAskedError, short
+from cleanformer_lite.checks.examination.expect import Expect
+from cleanformer_lite.checks.examination.finding import (
     AttentionBugError,
     ExamineReport,
     Finding,
     ModuleReport,
 )
-from cleanformer_lite.checks.examine.influence import influence
-from cleanformer_lite.checks.examine.known import named
-from cleanformer_lite.checks.examine.mask_forms import mask_names
-from cleanformer_lite.checks.examine.questions import Examination
+from cleanformer_lite.checks.examination.influence import influence
+from cleanformer_lite.checks.examination.known import named
+from cleanformer_lite.checks.examination.mask_forms import mask_names
+from cleanformer_lite.checks.examination.questions import Examination
 
 SEED = 20261125
 # Where one of these is found, tokens mix in ways that no mask explains.

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examine.copying import by_name, copied, fill, without_cache
-from cleanformer_lite.checks.examine.discover import (
+from cleanformer_lite.checks.examination.copying import by_name, copied, fill, without_cache
+from cleanformer_lite.checks.examination.discover import (
     Site,
     forward_parameters,
     main_output,
     tensors_in,
 )
-from cleanformer_lite.checks.examine.errors import NotAskedError
+from cleanformer_lite.checks.examination.errors import NotAskedError
 
 TOLERANCE = 1e-5
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, Template
 
 if TYPE_CHECKING:
-    from cleanformer_lite.checks.examine.finding import ExamineReport
+    from cleanformer_lite.checks.examination.finding import ExamineReport
 
 FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Attention examined</title>

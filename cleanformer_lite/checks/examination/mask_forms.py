@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.bench import (
+from cleanformer_lite.checks.examination.bench import (
     TOLERANCE,
     Bench,
     differ,

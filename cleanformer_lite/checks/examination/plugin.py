@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from torch import nn
 
-    from cleanformer_lite.checks.examine import ExamineReport, Expect
+    from cleanformer_lite.checks.examination import ExamineReport, Expect
 
 _REPORTS: list[tuple[str, ExamineReport]] = []
 
@@ -30,7 +30,7 @@ def assert_attention(
     Raises: AttentionBugError, an AssertionError whose text is the report; ValueError if no
     attention was found.
     """
-    from cleanformer_lite.checks.examine import examine
+    from cleanformer_lite.checks.examination import examine
 
     __tracebackhide__ = True
     report = examine(model, *args, expect=expect, **kwargs)
@@ -64,8 +64,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--attention-report", default=None)
     if not path or not _REPORTS:
         return
-    from cleanformer_lite.checks.examine import ExamineReport
-    from cleanformer_lite.checks.examine.page import as_file
+    from cleanformer_lite.checks.examination import ExamineReport
+    from cleanformer_lite.checks.examination.page import as_file
     from cleanformer_lite.files import write_file
 
     modules = [module for _, report in _REPORTS for module in report.modules]

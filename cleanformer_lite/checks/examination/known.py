@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.finding import Finding
+from cleanformer_lite.checks.examination.finding import Finding
 from cleanformer_lite.checks.mistakes import MISTAKES
 
 

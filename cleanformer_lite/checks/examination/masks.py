@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-from cleanformer_lite.checks.examine.bench import (
+from cleanformer_lite.checks.examination.bench import (
     TOLERANCE,
     differ,
 )
-from cleanformer_lite.checks.examine.errors import NotAskedError, short
-from cleanformer_lite.checks.examine.influence import influence
-from cleanformer_lite.checks.examine.known import named, worst
-from cleanformer_lite.checks.examine.leaks import means_what_it_says, say_why
-from cleanformer_lite.checks.examine.mask_forms import (
+from cleanformer_lite.checks.examination.errors import NotAskedError, short
+from cleanformer_lite.checks.examination.influence import influence
+from cleanformer_lite.checks.examination.known import named, worst
+from cleanformer_lite.checks.examination.leaks import means_what_it_says, say_why
+from cleanformer_lite.checks.examination.mask_forms import (
     MEANING,
     Form,
     Tried,
@@ -23,7 +23,7 @@ from cleanformer_lite.checks.examine.mask_forms import (
     mask_names,
     try_form,
 )
-from cleanformer_lite.checks.examine.questions import Examination
+from cleanformer_lite.checks.examination.questions import Examination
 
 
 def asks_masks(exam: Examination) -> bool | None:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.core import Core, factor_of_scores, gain, ratio
-from cleanformer_lite.checks.examine.errors import NotAskedError
-from cleanformer_lite.checks.examine.heads import Insight
-from cleanformer_lite.checks.examine.known import named, number
-from cleanformer_lite.checks.examine.questions import Examination
+from cleanformer_lite.checks.examination.core import Core, factor_of_scores, gain, ratio
+from cleanformer_lite.checks.examination.errors import NotAskedError
+from cleanformer_lite.checks.examination.heads import Insight
+from cleanformer_lite.checks.examination.known import named, number
+from cleanformer_lite.checks.examination.questions import Examination
 
 
 def weighs_keys(exam: Examination, insight: Insight) -> bool | None:

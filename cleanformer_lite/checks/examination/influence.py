@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.bench import TOLERANCE, Bench
+from cleanformer_lite.checks.examination.bench import TOLERANCE, Bench
 
 MOST = 6
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.bench import (
+from cleanformer_lite.checks.examination.bench import (
     Bench,
     differ,
 )
-from cleanformer_lite.checks.examine.core import cores
-from cleanformer_lite.checks.examine.known import named
-from cleanformer_lite.checks.examine.mask_forms import (
+from cleanformer_lite.checks.examination.core import cores
+from cleanformer_lite.checks.examination.known import named
+from cleanformer_lite.checks.examination.mask_forms import (
     Form,
     Tried,
     everything,
 )
-from cleanformer_lite.checks.examine.questions import Examination
-from cleanformer_lite.checks.examine.trace import watch
+from cleanformer_lite.checks.examination.questions import Examination
+from cleanformer_lite.checks.examination.trace import watch
 
 
 def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> None:

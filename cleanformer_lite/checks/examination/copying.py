@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examine.discover import (
+from cleanformer_lite.checks.examination.discover import (
     Site,
     forward_parameters,
     tensors_in,
 )
-from cleanformer_lite.checks.examine.errors import NotAskedError, short
+from cleanformer_lite.checks.examination.errors import NotAskedError, short
 
 CACHES = ("past", "cache")
 

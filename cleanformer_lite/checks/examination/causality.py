@@ -7,14 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examine.bench import (
+from cleanformer_lite.checks.examination.bench import (
     TOLERANCE,
 )
-from cleanformer_lite.checks.examine.errors import NotAskedError
-from cleanformer_lite.checks.examine.influence import influence, pattern
-from cleanformer_lite.checks.examine.known import named
-from cleanformer_lite.checks.examine.mask_forms import FLAGS, Form, everything, forms, mask_names
-from cleanformer_lite.checks.examine.questions import Examination
+from cleanformer_lite.checks.examination.errors import NotAskedError
+from cleanformer_lite.checks.examination.influence import influence, pattern
+from cleanformer_lite.checks.examination.known import named
+from cleanformer_lite.checks.examination.mask_forms import (
+    FLAGS,
+    Form,
+    everything,
+    forms,
+    mask_names,
+)
+from cleanformer_lite.checks.examination.questions import Examination
 
 
 def reads_no_future(exam: Examination) -> bool | None:

@@ -143,7 +143,7 @@ class ExamineReport:
         return json.dumps(content, indent=1, ensure_ascii=False)
 
     def _repr_html_(self) -> str:
-        from cleanformer_lite.checks.examine.page import as_html
+        from cleanformer_lite.checks.examination.page import as_html
 
         return as_html(self)
 

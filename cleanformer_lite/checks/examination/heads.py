@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.core import Core, cores
-from cleanformer_lite.checks.examine.errors import NotAskedError
-from cleanformer_lite.checks.examine.known import named
-from cleanformer_lite.checks.examine.questions import Examination
-from cleanformer_lite.checks.examine.trace import Watch, watch
+from cleanformer_lite.checks.examination.core import Core, cores
+from cleanformer_lite.checks.examination.errors import NotAskedError
+from cleanformer_lite.checks.examination.known import named
+from cleanformer_lite.checks.examination.questions import Examination
+from cleanformer_lite.checks.examination.trace import Watch, watch
 
 
 class Insight:

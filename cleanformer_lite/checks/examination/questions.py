@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examine.bench import Bench, differ, put
-from cleanformer_lite.checks.examine.errors import NotAskedError, short
-from cleanformer_lite.checks.examine.expect import Expect
-from cleanformer_lite.checks.examine.finding import Finding, ModuleReport
-from cleanformer_lite.checks.examine.known import named, worst
-from cleanformer_lite.checks.examine.trace import watch
+from cleanformer_lite.checks.examination.bench import Bench, differ, put
+from cleanformer_lite.checks.examination.errors import NotAskedError, short
+from cleanformer_lite.checks.examination.expect import Expect
+from cleanformer_lite.checks.examination.finding import Finding, ModuleReport
+from cleanformer_lite.checks.examination.known import named, worst
+from cleanformer_lite.checks.examination.trace import watch
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.examine.trace import PRODUCTS, PROJECTIONS, Event
+from cleanformer_lite.checks.examination.trace import PRODUCTS, PROJECTIONS, Event
 
 
 @dataclass
