@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cleanformer_lite.checks.engine.observations import (
     agree,
@@ -51,7 +51,9 @@ def observe_values(
     arguments = case.make(torch.Generator().manual_seed(seed))
 
     def make() -> None:
-        record(observed, f"{case.name}.result", function(*arguments.values()))
+        with seeded(seed):  # whatever was drawn before
+            result = function(*arguments.values())
+        record(observed, f"{case.name}.result", result)
 
     attempt(observed, case.name, make)
     if f"{case.name}.error" in observed:
@@ -103,18 +105,20 @@ def tensors_of(arguments: Arguments) -> list[tuple[str, Tensor]]:
 
 
 def does_the_same(
-    observed: Observations, wrong: Callable[..., Any], cases: list[Case], seed: int
+    observed: Observations, wrong: Callable[..., Any], cases: list[Case], seed: int, failing: int
 ) -> bool:
     """Try a mistake on one case after the other, until it does something else than the answer.
 
-    Values come first: most mistakes differ there, and gradients take as long again.
+    Values come first: most mistakes differ there, and gradients take as long again. The first cases
+    are the `failing` ones.
     """
+    wrong_values = any(f"{case.name}.error" not in observed for case in cases[:failing])
     for case in cases:
         theirs: Observations = {}
         gradient = f"{case.name}.gradient"
         values = {key: fact for key, fact in observed.items() if not key.startswith(gradient)}
         observe_values(theirs, case, wrong, seed)
-        if not agree_or_raise_alike(values, theirs, case.name):
+        if not agree_or_raise_alike(values, theirs, case.name, wrong_values):
             return False
         observe_gradients(theirs, case, wrong, seed)
         if not agree(observed, theirs, gradient):
@@ -122,11 +126,17 @@ def does_the_same(
     return True
 
 
-def agree_or_raise_alike(observed: Observations, theirs: Observations, key: str) -> bool:
-    """Say whether two answers do the same on a case; of an error only the beginning must agree."""
+def agree_or_raise_alike(
+    observed: Observations, theirs: Observations, key: str, kind_alone: bool
+) -> bool:
+    """Say whether two answers do the same on a case; of an error only the beginning must agree.
+
+    `kind_alone` asks for the kind of the error alone, where values have shown what is done.
+    """
     ours_error, their_error = observed.get(f"{key}.error"), theirs.get(f"{key}.error")
     if isinstance(ours_error, str) and isinstance(their_error, str):
-        return ours_error[:40] == their_error[:40]
+        length = ours_error.index(":") if ":" in ours_error and kind_alone else 40
+        return ours_error[:length] == their_error[:length]
     return agree(observed, theirs, key)
 
 
@@ -191,6 +201,15 @@ class FunctionProbe:
             for case in failing
         )
 
+    def is_changed(self, observed: Observations, seed: int) -> bool:
+        """Say whether the caller's tensors are other ones after every call that came back."""
+        expected = self.observe(self.reference, seed)
+        back = [case.name for case in self.cases if f"{case.name}.error" not in observed]
+        with_tensors = [name for name in back if below(expected, f"{name}.after")]
+        return bool(with_tensors) and not any(
+            agree(observed, expected, f"{name}.after") for name in with_tensors
+        )
+
     def diagnose(self, observed: Observations, failing: list[Case], seed: int) -> tuple[str, ...]:
         """Name the species that do exactly the same on every case."""
         if self.is_changed_in_place(observed, failing, seed):
@@ -198,11 +217,15 @@ class FunctionProbe:
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
-            return tuple(
+            found = tuple(
                 species
                 for species, variants in self.mistakes.items()
-                if any(does_the_same(observed, self.adapt(w), cases, seed) for w in variants)
+                if any(
+                    does_the_same(observed, self.adapt(w), cases, seed, len(failing))
+                    for w in variants
+                )
             )
+        return found or (("input_changed_in_place",) if self.is_changed(observed, seed) else ())
 
 
 def unanswered(observed: Observations, first: str) -> Report | None:
@@ -241,7 +264,7 @@ def counterexample(
 ) -> Counterexample:
     """Show a failing case: its arguments and the first part of the result that is off."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-    inputs = ", ".join(f"{name} = {shown(value)}" for name, value in arguments.items())
+    inputs = ", ".join(f"{name} = {written(value)}" for name, value in arguments.items())
     if f"{case.name}.error" in observed:
         target = shown(restored(expected, f"{case.name}.result"))
         return Counterexample(inputs, str(observed[f"{case.name}.error"]), target)
@@ -251,11 +274,17 @@ def counterexample(
     for key, value in below(expected, case.name).items():
         if not same(observed.get(key), value):
             what = key.partition(".")[2]
-            if key not in observed:
+            if key not in observed or key.endswith(".length"):
                 target = shown(restored(expected, f"{case.name}.result"))
                 return Counterexample(inputs, what_came(observed, case.name), target, "result")
             return unequal_values(inputs, what, observed[key], value)
     return Counterexample(inputs, "more than was asked", "the result alone")
+
+
+def written(value: object) -> str:
+    """Write an argument; a module that says what it holds, says it here."""
+    says_more = isinstance(value, nn.Module) and type(value).__repr__ is not nn.Module.__repr__
+    return repr(value) if says_more else shown(value)
 
 
 def what_came(observed: Observations, name: str) -> str:
