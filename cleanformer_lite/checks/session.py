@@ -146,7 +146,7 @@ def _torch_modes() -> Iterator[None]:
 
     Modes that an answer entered and never left are taken off again.
     """
-    device = torch.get_default_device()
+    device = _default_device()
     depth = len(_get_current_function_mode_stack())
     with ExitStack() as modes:
         if device.type != "cpu":
@@ -161,10 +161,15 @@ def _torch_modes() -> Iterator[None]:
         try:
             yield
         finally:
-            if torch.get_default_device().type != "cpu":
+            if _default_device().type != "cpu":
                 torch.set_default_device(None)
             while len(_get_current_function_mode_stack()) > depth:
                 torch._C._pop_torch_function_stack()
+
+
+def _default_device() -> torch.device:
+    """Say where tensors are made. `get_default_device` of torch 2.6 raises once None was set."""
+    return torch.empty(0).device
 
 
 @contextmanager
