@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
-    count,
     reads_whole_input,
     weights_before_output,
     weights_behind_a_map,
@@ -71,8 +70,8 @@ def _count_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
 
 
 def _new_in_every_call(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    few = count(evidence, "numbers") < 4 * LARGE.embed_dim**2
-    return count(evidence, "fresh") > 0 and (few or "calls_agree" in failed)
+    is_new = evidence.observed.graph.fresh > 0
+    return is_new and (not _is_wide(evidence) or "calls_agree" in failed)
 
 
 @mistake(
@@ -107,7 +106,7 @@ class BuiltInForward(HeadsBuiltInForward):
 
 
 def _hidden_from_the_module(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return count(evidence, "unregistered") > 0 and count(evidence, "fresh") == 0
+    return evidence.observed.graph.unregistered > 0 and evidence.observed.graph.fresh == 0
 
 
 @mistake(
@@ -154,7 +153,7 @@ def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     weights = evidence.weights("large", "plain")
     alike = (weights - weights[:, :1]).abs().max() <= MOVED
     wide = _is_wide(evidence) and not _one_of_many(evidence)
-    return bool(alike) and count(evidence, "unregistered") == 0 and not wide
+    return bool(alike) and evidence.observed.graph.unregistered == 0 and not wide
 
 
 def _one_of_many(evidence: Evidence) -> bool:
@@ -165,7 +164,7 @@ def _one_of_many(evidence: Evidence) -> bool:
 def _some_parts_of_one_head(evidence: Evidence) -> bool:
     """Say whether there are the weights of one head for one or two of query, key and value."""
     square, one = LARGE.embed_dim**2, LARGE.embed_dim * LARGE.head_dim
-    numbers = count(evidence, "numbers") - square
+    numbers = evidence.observed.registered.numbers - square
     return any(
         0 <= numbers - ((3 - shared) * square + shared * one) <= 4 * LARGE.embed_dim
         for shared in (1, 2)
@@ -174,7 +173,7 @@ def _some_parts_of_one_head(evidence: Evidence) -> bool:
 
 def _is_wide(evidence: Evidence) -> bool:
     """Say whether there are as many weights as H heads have."""
-    return count(evidence, "numbers") >= 4 * LARGE.embed_dim**2
+    return evidence.observed.registered.numbers >= 4 * LARGE.embed_dim**2
 
 
 def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ from cleanformer_lite.checks.engine import references
 from cleanformer_lite.checks.engine.attention import Attention
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
-from cleanformer_lite.checks.engine.parameters import count, matrices
+from cleanformer_lite.checks.engine.parameters import matrices
 from cleanformer_lite.checks.engine.trials import LARGE
 from cleanformer_lite.checks.mistake import mistake, variant_of
 
@@ -94,10 +94,10 @@ class AllUseOneProjection(Attention):
 
 def _one_head_reaches_the_output(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     """Count the weights that a gradient reaches when there is one token, its first feature zero."""
-    gradients = [gradient for _, gradient in matrices(evidence, "gradient.one")]
+    gradients = [gradient for _, gradient in matrices(evidence, evidence.observed.gradients.one)]
     found = sum(int((g != 0).sum()) for g in gradients if g is not None)
     width, one = LARGE.embed_dim, LARGE.head_dim
-    whole = count(evidence, "numbers") >= 4 * width**2
+    whole = evidence.observed.registered.numbers >= 4 * width**2
     return whole and found == one * (width - 1) + width * one and "heads_differ" not in failed
 
 
