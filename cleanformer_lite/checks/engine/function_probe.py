@@ -20,6 +20,7 @@ from cleanformer_lite.checks.engine.compare import (
     shown,
     worst,
 )
+from cleanformer_lite.checks.engine.sentences import SENTENCES
 from cleanformer_lite.checks.observations import (
     CaseOutcome,
     FunctionObservations,
@@ -182,9 +183,12 @@ class FunctionProbe:
         }
         first = failing[0]
         yours, target = observed.cases[first.name], expected[first.name]
+        in_order = tuple(name for name in self.properties if name in failed)
         return Report(
             status="failed" if yours.error is None else "crashed",
-            failed=tuple(name for name in self.properties if name in failed),
+            failed=in_order,
+            broken=tuple(SENTENCES[name] for name in in_order),
+            stage=stage_of(observed.cases, expected),
             species=self.diagnose(observed, expected, failing, seed),
             counterexample=counterexample(yours, target, first, seed),
         )
@@ -235,6 +239,25 @@ def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]
     return bool(telling) and not any(
         same_by_name(yours[name].after, target[name].after) for name in telling
     )
+
+
+def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
+    """Say which stage goes wrong first, where output and weights come back and one is right."""
+    wrong: list[tuple[bool, bool]] = []
+    for name, wanted in target.items():
+        mine = yours[name].result
+        if not isinstance(wanted.result, Listed) or wanted.result.length != 2:
+            return ""
+        if not isinstance(mine, Listed) or mine.length != 2:
+            return ""
+        right = [same(a, b) for a, b in zip(mine.items, wanted.result.items, strict=True)]
+        if not all(right):
+            wrong.append((right[0], right[1]))
+    if wrong and all(weights for _, weights in wrong):
+        return "mix or merge: the weights are right, and the output is not"
+    if wrong and all(output for output, _ in wrong):
+        return "the weights that are returned: the output is right, and made with others"
+    return ""
 
 
 def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:
