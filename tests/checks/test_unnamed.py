@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cleanformer_lite.checks import EXERCISES, check
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from cleanformer_lite.checks.engine.sentences import SENTENCES
-from tests.checks.fused_specimens import MIX, SPLIT, WEIGHTS, WITH_MASK, answer
+from tests.checks.fused_specimens import SPLIT, WEIGHTS, WITH_MASK, answer
 
 DROP = "dropped = F.dropout(weights, self.p, self.training)"
 OUT = "self.proj(mixed), weights"
@@ -42,9 +42,9 @@ STAGES: dict[str, tuple[str, Swaps]] = {
           "dropped = F.dropout(open_.softmax(-1), self.p, self.training)"),),
     ),
     "weights squared in the mix": ("mix or merge", ((DROP, "dropped = weights**2"),)),
-    "projected twice": (
+    "features scaled": (
         "merge or output",
-        ((OUT, "self.proj(self.proj(mixed)), weights"),),
+        ((OUT, "self.proj(mixed) * torch.linspace(1, 2, e), weights"),),
     ),
     "twice": ("output: it is 2 times", ((OUT, "2 * self.proj(mixed), weights"),)),
     "other weights returned": (
