@@ -102,14 +102,16 @@ DECODER_MASK = Exercise(
 )
 
 
-def places_case(name: str, fails: str, length: int, embed_dim: int) -> Case:
-    """A case of `mark_positions`: some places, not in order."""
+def positions_case(
+    name: str, fails: str, length: int, embed_dim: int, first: int | None = None
+) -> Case:
+    """A case of `mark_positions`: some positions, not in order, or `first` alone."""
 
     def make(generator: Generator) -> Arguments:
-        places = torch.randperm(30, generator=generator)[:length] + 1
-        if name == "tiny_first":
-            places = torch.zeros_like(places)
-        return {"places": places, "embed_dim": embed_dim}
+        positions = torch.randperm(30, generator=generator)[:length] + 1
+        if first is not None:
+            positions = torch.tensor([first])
+        return {"positions": positions, "embed_dim": embed_dim}
 
     return Case(name, fails, make)
 
@@ -135,9 +137,9 @@ POSITIONS = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            places_case("tiny_first", "place_zero", 1, 4),
-            places_case("tiny", "sines_and_cosines_take_turns", 1, 4),
-            places_case("large", "any_sizes", 5, 14),
+            positions_case("tiny_first", "position_zero", 1, 4, first=0),
+            positions_case("tiny", "sines_and_cosines_take_turns", 1, 4),
+            positions_case("large", "any_sizes", 5, 14),
         ),
         reference=references.mark_positions,
         mistakes=known_in("transformer.positions"),
@@ -171,11 +173,19 @@ def with_gradient(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def loss_case(name: str, fails: str, rows: list[list[int]], pieces: int, padding: int = 0) -> Case:
+def loss_case(
+    name: str,
+    fails: str,
+    rows: list[list[int]],
+    pieces: int,
+    padding: int = 0,
+    *,
+    small: bool = False,
+) -> Case:
     """A case of `next_piece_loss`."""
 
     def make(generator: Generator) -> Arguments:
-        table = draw(generator, pieces, pieces, by_hand=name.startswith("tiny"))
+        table = draw(generator, pieces, pieces, by_hand=small)
         return {"predict": NextPiece(table), "target": torch.tensor(rows), "padding": padding}
 
     return Case(name, fails, make)
@@ -204,8 +214,8 @@ LOSS = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            loss_case("tiny", "the_next_piece", [[1, 2]], 3),
-            loss_case("tiny_padded", "padding_counts_nothing", [[1, 2, 0]], 3),
+            loss_case("tiny", "the_next_piece", [[1, 2]], 3, small=True),
+            loss_case("tiny_padded", "padding_counts_nothing", [[1, 2, 0]], 3, small=True),
             loss_case("large", "mean_over_pieces", [[1, 4, 5, 2, 0, 0], [1, 6, 3, 4, 7, 2]], 8),
             loss_case("other", "any_padding", [[0, 4, 2, 3, 3], [0, 1, 4, 1, 2]], 5, padding=3),
         ),
