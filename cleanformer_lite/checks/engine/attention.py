@@ -23,11 +23,13 @@ class Attention:
 
     # What a query that may attend to nothing gets: "zero", "nan", or the "mean" of everything.
     fill = "zero"
-    # Whether the output projection is used, and whether the values come from the keys' projection.
+    # Whether the output projection is used, and which projections are one, as a reading says it.
     uses_out = True
-    is_tied = False
+    tied = ""
     # Whether what a call in evaluation mode returns is another than the right attention's.
     shows_in_values = True
+    # Whether it takes `is_causal` to show a variant.
+    needs_causal = False
     # Exercises in which a variant does nothing wrong.
     not_in: tuple[str, ...] = ()
 
@@ -42,7 +44,7 @@ class Attention:
     ) -> tuple[Tensor, Tensor]:
         query, key, value = self.parts(x)
         weights = self.share(self.scores(query, key), attn_mask, is_causal)
-        return self.finish(weights, value), weights
+        return self.around(self.finish(weights, value), x), weights
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = self.project(self.turn(x))
@@ -107,6 +109,9 @@ class Attention:
         p = self.projections
         return x if p.out is None else F.linear(x, p.out, p.out_bias)
 
+    def around(self, output: Tensor, x: Tensor) -> Tensor:
+        return output
+
 
 class AttentionModule(nn.Module):
     """Attention by four `torch.nn.Linear` layers and steps, right or wrong."""
@@ -158,7 +163,7 @@ def replaced_steps(kind: type) -> set[str]:
 TO_PARTS = ("turn", "project", "split")
 TO_SCORES = (*TO_PARTS, "scale", "scores")
 TO_WEIGHTS = (*TO_SCORES, "softmax")
-TO_OUTPUT = (*TO_WEIGHTS, "drop", "mix", "merge", "out")
+TO_OUTPUT = (*TO_WEIGHTS, "drop", "mix", "merge", "out", "around")
 OF_MASKS = ("causal", "allowed", "weigh")
 
 
@@ -212,8 +217,10 @@ class Comparison:
         Raises: RuntimeError or IndexError where a mask does not fit what it makes.
         """
         weights, value = self.weights(behaviour, name), self.parts(behaviour, name)[2]
+        x = self.calls[name].x
         found: Tensor = self.once(
-            "output", behaviour, name, TO_OUTPUT, lambda: behaviour.finish(weights, value)
+            *("output", behaviour, name, TO_OUTPUT),
+            lambda: behaviour.around(behaviour.finish(weights, value), x),
         )
         return found
 

@@ -36,10 +36,13 @@ def same_values(ours: CaseOutcome, theirs: CaseOutcome) -> bool:
     return same(ours.result, theirs.result) and same_by_name(ours.after, theirs.after)
 
 
-def same_or_raise_alike(ours: CaseOutcome, theirs: CaseOutcome) -> bool:
-    """Say whether values agree; of two errors only the beginnings have to."""
+def same_or_raise_alike(ours: CaseOutcome, theirs: CaseOutcome, by_kind: bool = False) -> bool:
+    """Say whether values agree; of two errors only the beginnings have to, or only the kinds."""
     if ours.error is not None and theirs.error is not None:
-        return ours.error.text[:_MOST_TEXT] == theirs.error.text[:_MOST_TEXT]
+        mine, wanted = ours.error.text, theirs.error.text
+        if by_kind:
+            return mine.partition(":")[0] == wanted.partition(":")[0]
+        return mine[:_MOST_TEXT] == wanted[:_MOST_TEXT]
     return same_values(ours, theirs)
 
 
@@ -169,7 +172,8 @@ def shown(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {shown(item)}" for name, item in value.items()) + "}"
     if isinstance(value, nn.Module):
-        return f"a {type(value).__name__}"
+        says_more = type(value).__repr__ is not nn.Module.__repr__
+        return repr(value) if says_more else f"a {type(value).__name__}"
     if isinstance(value, Other):
         return repr(value)
     return reprlib.repr(value)

@@ -54,7 +54,7 @@ class Evidence:
     @cached_property
     def mixed_comparisons(self) -> list[Comparison]:
         """Comparisons by readings in which some projections lay heads out otherwise than others."""
-        whole = [reading for reading in self.readings if reading.out is not None]
+        whole = [reading for reading in self.readings if reading.is_whole]
         return [self.compare(reading) for reading in mixed(whole, LARGE)]
 
     def compare(self, reading: Projections) -> Comparison:

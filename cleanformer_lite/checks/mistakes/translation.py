@@ -70,6 +70,11 @@ def _waves(
     return mark
 
 
+def _cosine_first(positions: Tensor, embed_dim: int) -> Tensor:
+    right: Tensor = _waves(lambda even: even, lambda even: even)(positions, embed_dim)
+    return torch.stack([right[:, 1::2], right[:, 0::2]], dim=-1).flatten(1)
+
+
 @mistake(
     cause="each position is asked for the piece that it was given, or for the next but one",
     symptom="the loss falls to nothing: the model learns to copy; it writes nothing sensible",
@@ -223,6 +228,41 @@ class PositionsBase:
     forms = {
         "transformer.positions": tuple(
             _waves(lambda even: even, lambda even: even, base=base)
-            for base in (10.0, 100.0, 1000.0, 100_000.0, 500_000.0, 1_000_000.0)
+            for base in (10.0, 1000.0, 100_000.0, 500_000.0, 1_000_000.0)
         ),
     }
+
+
+@mistake(
+    cause="the exponent is `i / E` while i counts 0, 1, 2, ...: half of what it should be",
+    symptom="it trains; the slow waves are too fast, as with a base of 100",
+    hints=(
+        "Compute the numbers of E = 4 by hand.",
+        "In the paper the exponent is 2i / E. Which numbers does your i run through?",
+        "`positions / 10000 ** (torch.arange(0, embed_dim, 2) / embed_dim)`.",
+    ),
+)
+class PositionsExponentHalved:
+    """Counts pairs, and forgets the two."""
+
+    forms = {
+        "transformer.positions": (
+            _waves(lambda even: even / 2, lambda even: even / 2),
+            _waves(lambda even: even, lambda even: even, base=100.0),
+        ),
+    }
+
+
+@mistake(
+    cause="the cosine stands before its sine",
+    symptom="it trains as well; weights trained with the paper's order do not fit",
+    hints=(
+        "Compute the numbers of position 0 by hand.",
+        "Which of the two is 0 at position 0? Where does it stand in yours?",
+        "`torch.stack([angle.sin(), angle.cos()], dim=-1)`: the sine first.",
+    ),
+)
+class PositionsCosineFirst:
+    """Exchanges sine and cosine."""
+
+    forms = {"transformer.positions": (_cosine_first,)}
