@@ -92,7 +92,7 @@ def forward_case(
     `alike` makes all tokens one token, and the last matrix the identity.
     """
     batch, length, heads, width = sizes
-    small = name.startswith("tiny")
+    small = sizes == SMALL
 
     def make(generator: Generator) -> Arguments:
         embed_dim = heads * width

@@ -87,13 +87,14 @@ READS = Exercise(
 
 def blocks_case(name: str, fails: str, heads: int, width: int) -> Case:
     """A case of `block_diagonal`: counted numbers when there are few."""
+    small = heads * width <= 4
 
     def make(generator: Generator) -> Arguments:
-        if heads * width <= 4:
+        if small:
             return {"weights": torch.arange(1.0, heads * width**2 + 1).view(heads, width, width)}
         return {"weights": torch.randn(heads, width, width, generator=generator)}
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 BLOCKS = Exercise(
@@ -221,9 +222,10 @@ def asked(build: Callable[[int, int], nn.Module]) -> Callable[..., Any]:
 def module_case(name: str, fails: str, about: str, *sizes: int) -> Case:
     """A case of `SlicedHeads`: sizes are N, L, H, D."""
     batch, length, heads, width = sizes
+    small = heads * width <= 4
 
     def make(generator: Generator) -> Arguments:
-        x = 0.5 * draw(generator, batch, length, heads * width, by_hand=name.startswith("tiny"))
+        x = 0.5 * draw(generator, batch, length, heads * width, by_hand=small)
         return {"about": about, "embed_dim": heads * width, "num_heads": heads, "x": x}
 
     return Case(name, fails, make)

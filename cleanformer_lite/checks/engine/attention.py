@@ -1,7 +1,7 @@
 """The right attention in steps, on given projections; every mistake replaces one or two of them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from cleanformer_lite.checks.engine.compare import matches
 from cleanformer_lite.checks.engine.projections import Projections
 from cleanformer_lite.checks.engine.trials import Call
-from cleanformer_lite.checks.observations import CallOutcome
+from cleanformer_lite.checks.observations import TrialOutcome
 
 
 class Attention:
@@ -174,12 +174,12 @@ class Comparison:
         self,
         reading: Projections,
         calls: dict[str, Call],
-        outcomes: Mapping[str, CallOutcome],
+        trial: TrialOutcome,
         has_weights: bool,
     ) -> None:
         self.reading = reading
         self.calls = calls
-        self.outcomes = outcomes
+        self.trial = trial
         self.has_weights = has_weights
         self.taken: dict[tuple[object, ...], Any] = {}
 
@@ -191,7 +191,7 @@ class Comparison:
 
     def compared(self, behaviour: Attention, name: str) -> bool:
         """Run a behaviour as far as it takes to tell it from the answer."""
-        outcome = self.outcomes.get(name, CallOutcome())
+        outcome = self.trial.call(name)
         raised = outcome.error is not None
         try:
             if not raised and self.has_weights and not self.same_weights(behaviour, name):
@@ -203,7 +203,7 @@ class Comparison:
 
     def same_weights(self, behaviour: Attention, name: str) -> bool:
         """Say whether a behaviour has in one call the weights that the answer had."""
-        yours = self.outcomes.get(name, CallOutcome()).weights
+        yours = self.trial.call(name).weights
         return bool(
             self.once(
                 *("same weights", behaviour, name, TO_WEIGHTS),

@@ -21,8 +21,6 @@ from cleanformer_lite.checks.engine.trials import (
 from cleanformer_lite.checks.observations import CallOutcome, ModuleObservations, TrialOutcome
 from cleanformer_lite.checks.report import Counterexample
 
-NOT_MADE = CallOutcome()
-
 
 class UnreadableError(Exception):
     """What should be there is missing or of another kind; carries what to show of it."""
@@ -62,7 +60,7 @@ class Evidence:
     def compare(self, reading: Projections) -> Comparison:
         """Prepare the comparison of every call by one reading."""
         compared = compared_calls(LARGE, self.contract, self.seed)
-        return Comparison(reading, compared, self.observed.large.calls, self.contract.weights)
+        return Comparison(reading, compared, self.observed.large, self.contract.weights)
 
     def trial(self, label: str) -> TrialOutcome:
         """Return what was seen of the small or the large module."""
@@ -70,7 +68,7 @@ class Evidence:
 
     def call(self, label: str, name: str) -> CallOutcome:
         """Return what was seen of a call; nothing if it was not made."""
-        return self.trial(label).calls.get(name, NOT_MADE)
+        return self.trial(label).call(name)
 
     def output(self, label: str, name: str) -> Tensor:
         """Return an output of the right shape.
@@ -105,7 +103,7 @@ class Evidence:
         """
         if (label, name, part) in self.read:
             return self.read[label, name, part]
-        outcome = trial.calls.get(name, NOT_MADE)
+        outcome = trial.call(name)
         value = outcome.output if part == "output" else outcome.weights
         if isinstance(value, Tensor) and value.shape == shape and value.is_floating_point():
             self.read[label, name, part] = value.detach().to(torch.float32)

@@ -155,8 +155,7 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
 def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
     """Return input, error and target if the answer could not even be built or called."""
     for label, trial in (("small", observed.small), ("large", observed.large)):
-        plain = trial.calls.get("plain")
-        called = None if plain is None else plain.error
+        called = trial.call("plain").error
         for error, doing in ((trial.build_error, "building it"), (called, "calling it")):
             if error is not None:
                 return f"{doing}, {label} sizes", error.text, "no error"
@@ -165,13 +164,12 @@ def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
 
 def unanswered(observed: ModuleObservations) -> Report | None:
     """Tell an empty answer, and one of another kind, from a wrong one."""
-    small, plain = observed.small, observed.small.calls.get("plain")
+    small, plain = observed.small, observed.small.call("plain")
     if small.wrong_kind is not None:
         return _refused(f"wanted a torch.nn.Module, got {shown(small.wrong_kind)}")
-    called = None if plain is None else plain.error
-    if any(error is not None and error.is_stub for error in (small.build_error, called)):
+    if any(error is not None and error.is_stub for error in (small.build_error, plain.error)):
         return Report(status="missing")
-    is_none = plain is not None and isinstance(plain.output, Other) and plain.output.is_none
+    is_none = isinstance(plain.output, Other) and plain.output.is_none
     return Report(status="missing") if is_none else None
 
 

@@ -80,7 +80,7 @@ def _cosine_first(positions: Tensor, embed_dim: int) -> Tensor:
     symptom="the loss falls to nothing: the model learns to copy; it writes nothing sensible",
     thread="Project-MONAI/GenerativeModels#314",
     hints=(
-        "Write down what the model is given at place 0, and what it is asked for.",
+        "Write down what the model is given at position 0, and what it is asked for.",
         "Given and wanted are the same row. By how much do they have to differ?",
         "Give `target[:, :-1]`, want `target[:, 1:]`.",
     ),
@@ -100,12 +100,12 @@ class TargetNotShifted:
 
 
 @mistake(
-    cause="places whose wanted piece is padding count in the mean",
+    cause="positions whose wanted piece is padding count in the mean",
     symptom="the loss looks better than it is: padding is easy to guess",
     thread="lukas-blecher/LaTeX-OCR#305",
     hints=(
         "Add one more padding to a row. Does your loss change?",
-        "Over how many places is your mean?",
+        "Over how many positions is your mean?",
         "`F.cross_entropy(..., ignore_index=padding)`.",
     ),
 )
@@ -124,7 +124,7 @@ class PaddingInLoss:
     hints=(
         "Compute the marks of E = 4 by hand.",
         "In the paper i counts pairs: 0, 1, 2, ... What does yours count?",
-        "`places / 10000 ** (i / embed_dim)` for i = 0, 2, 4, ...",
+        "`positions / 10000 ** (i / embed_dim)` for i = 0, 2, 4, ...",
     ),
 )
 class PositionsExponentDoubled:
@@ -142,7 +142,7 @@ class PositionsExponentDoubled:
     cause="all sines come first and all cosines after them",
     symptom="it trains as well; weights trained with the paper's order do not fit",
     hints=(
-        "Look at place 0: where are the zeros and where the ones?",
+        "Look at position 0: where are the zeros and where the ones?",
         "Along which step do sines and cosines take turns?",
         "`marks[:, 0::2] = sin(angle)` and `marks[:, 1::2] = cos(angle)`.",
     ),
