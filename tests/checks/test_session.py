@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -85,7 +86,11 @@ class Mode(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+_ENTERED: list[Any] = []  # a mode that nobody holds may leave by itself
+
+
 def _enter(mode: Any) -> None:
+    _ENTERED.append(mode)
     mode.__enter__()
 
 
@@ -106,7 +111,26 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "warnings": (lambda: list(warnings.filters), lambda: warnings.simplefilter("ignore")),
     "stdout": (lambda: sys.stdout, lambda: setattr(sys, "stdout", None)),
     "modes": (lambda: len(_get_current_function_mode_stack()), lambda: _enter(Mode())),
+    "deterministic": (
+        torch.are_deterministic_algorithms_enabled,
+        lambda: torch.use_deterministic_algorithms(True),
+    ),
+    "deterministic warnings": (
+        torch.is_deterministic_algorithms_warn_only_enabled,
+        lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    ),
+    "numpy": (lambda: np.random.get_state()[1].tolist(), lambda: np.random.seed(11)),  # type: ignore[index]
+    "numpy position": (lambda: np.random.get_state()[2], lambda: np.random.rand(3)),  # type: ignore[index]
+    "stderr": (lambda: sys.stderr, lambda: setattr(sys, "stderr", None)),
+    "line width": (lambda: _printed_lines(), lambda: torch.set_printoptions(linewidth=20)),
+    "gradients": (torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
+    "inference": (torch.is_inference_mode_enabled, lambda: _enter(torch.inference_mode())),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda: _enter(torch.autocast("cpu"))),
 }
+
+
+def _printed_lines() -> int:
+    return len(str(torch.arange(40)).splitlines())
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -118,8 +142,12 @@ def test_what_an_answer_changes_is_put_back(name: str, tmp_path: Path) -> None:
         change()
         return x
 
-    check("split_heads.merge", changes)
-    assert read() == before
+    try:
+        check("split_heads.merge", changes)
+        assert read() == before
+    finally:  # what a fault leaves behind must not spoil other tests
+        torch.use_deterministic_algorithms(False)
+        torch.set_grad_enabled(True)
 
 
 @pytest.mark.parametrize("setting", ["float64", "inference", "autocast", "no_grad"])
