@@ -12,6 +12,7 @@ from cleanformer_lite.checks.course.split_heads import MODULE
 from cleanformer_lite.checks.engine.attention import Attention, module_of
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
+from cleanformer_lite.checks.observations import ModuleObservations
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
 
@@ -84,15 +85,17 @@ def test_right_answers_pass_in_every_style(module: type[nn.Module]) -> None:
 
 @pytest.mark.parametrize("module", RIGHT, ids=lambda module: module.__name__)
 def test_the_projections_of_every_style_are_found(module: type[nn.Module]) -> None:
-    facts = observe(MODULE, module, SEED)
-    assert Evidence(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
+    observed = observe(MODULE, module, SEED)
+    assert isinstance(observed, ModuleObservations)
+    assert Evidence(observed, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("seed", [126533941, 2076216121, 1208364238, 546059750])
 def test_a_gradient_that_is_nothing_by_chance_hides_no_projection(seed: int) -> None:
     """With these one row of the values has next to none for one token."""
-    facts = observe(MODULE, module_of(Attention), seed)
-    readings = Evidence(facts, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
+    observed = observe(MODULE, module_of(Attention), seed)
+    assert isinstance(observed, ModuleObservations)
+    readings = Evidence(observed, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
     assert len(readings) >= 2
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from cleanformer_lite.checks.engine import references
+from cleanformer_lite.checks.engine.compare import shown
 from cleanformer_lite.checks.engine.function_probe import Arguments, Case, FunctionProbe
-from cleanformer_lite.checks.engine.observations import shown
 from cleanformer_lite.checks.engine.trials import draw
 from cleanformer_lite.checks.exercise import Exercise
 from cleanformer_lite.checks.mistakes import known_in

@@ -1,7 +1,7 @@
 """The right attention in steps, on given projections; every mistake replaces one or two of them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cleanformer_lite.checks.engine.observations import matches
+from cleanformer_lite.checks.engine.compare import matches
 from cleanformer_lite.checks.engine.projections import Projections
 from cleanformer_lite.checks.engine.trials import Call
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import CallOutcome
 
 
 class Attention:
@@ -169,12 +169,12 @@ class Comparison:
         self,
         reading: Projections,
         calls: dict[str, Call],
-        observed: Observations,
+        outcomes: Mapping[str, CallOutcome],
         has_weights: bool,
     ) -> None:
         self.reading = reading
         self.calls = calls
-        self.observed = observed
+        self.outcomes = outcomes
         self.has_weights = has_weights
         self.taken: dict[tuple[object, ...], Any] = {}
 
@@ -186,18 +186,19 @@ class Comparison:
 
     def compared(self, behaviour: Attention, name: str) -> bool:
         """Run a behaviour as far as it takes to tell it from the answer."""
-        raised = f"large.{name}.error" in self.observed
+        outcome = self.outcomes.get(name, CallOutcome())
+        raised = outcome.error is not None
         try:
             if not raised and self.has_weights and not self.same_weights(behaviour, name):
                 return False
             output = self.output(behaviour, name)
         except (RuntimeError, IndexError):
             return raised
-        return not raised and matches(self.observed.get(f"large.{name}.output"), output)
+        return not raised and matches(outcome.output, output)
 
     def same_weights(self, behaviour: Attention, name: str) -> bool:
         """Say whether a behaviour has in one call the weights that the answer had."""
-        yours = self.observed.get(f"large.{name}.weights")
+        yours = self.outcomes.get(name, CallOutcome()).weights
         return bool(
             self.once(
                 *("same weights", behaviour, name, TO_WEIGHTS),

@@ -109,7 +109,7 @@ def same_everywhere(
 
 def fill_of(evidence: Evidence) -> str:
     """See what an answer gives to a query that may attend to nothing."""
-    maps = [evidence.observed.get(f"large.{name}.weights") for name in ("blind", "padded")]
+    maps = [evidence.call("large", name).weights for name in ("blind", "padded")]
     sums = [m.sum(-1) for m in maps if isinstance(m, Tensor) and m.dim() and not m.is_complex()]
     if any(bool(total.isnan().any()) for total in sums):
         return "nan"

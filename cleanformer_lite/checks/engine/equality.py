@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Attention, Comparison
+from cleanformer_lite.checks.engine.compare import close, close_in_parts
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
-from cleanformer_lite.checks.engine.observations import close, close_in_parts
 from cleanformer_lite.checks.engine.parameters import BUILT
 from cleanformer_lite.checks.engine.projections import Projections
 from cleanformer_lite.checks.engine.trials import (
@@ -77,7 +77,7 @@ def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
 def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout takes whole weights out, and divides those that are left by 1 - p."""
     x = alike_tokens(LARGE, evidence.seed)
-    yours = evidence.tensor("dropout", "alike", "output", tuple(x.shape))
+    yours = evidence.with_dropout("alike", tuple(x.shape))
     for comparison in evidence.comparisons:
         reading = comparison.reading
         right = Attention(reading, LARGE.num_heads)

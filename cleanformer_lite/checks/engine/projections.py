@@ -19,7 +19,7 @@ from cleanformer_lite.checks.engine.layouts import (
     unpacked,
 )
 from cleanformer_lite.checks.engine.trials import LARGE, Sizes
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import ModuleObservations
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Projections:
         return torch.equal(self.key, self.value)
 
 
-def hypotheses(observed: Observations, seed: int) -> list[Projections]:
+def hypotheses(observed: ModuleObservations, seed: int) -> list[Projections]:
     """List the ways to read an answer's parameters, likeliest first; empty if there is none."""
     try:
         found = parameters_of(observed, seed)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.engine.compare import close
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
-from cleanformer_lite.checks.engine.observations import close
 from cleanformer_lite.checks.engine.trials import LOUD, TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
 
@@ -30,7 +30,7 @@ def weights_shape(evidence: Evidence, label: str) -> Counterexample | None:
 def input_unchanged(evidence: Evidence, label: str) -> Counterexample | None:
     """The input is after a call what it was before."""
     for name, call in evidence.calls[label].items():
-        after = evidence.observed.get(f"{label}.{name}.input")
+        after = evidence.call(label, name).changed_input
         if isinstance(after, Tensor) and after.shape == call.x.shape:
             return unequal(evidence, label, name, after, call.x, "x after the call")
         if after is not None:
@@ -204,11 +204,9 @@ def finite_on_blind_rows(evidence: Evidence, label: str) -> Counterexample | Non
 
 def finite_gradients(evidence: Evidence) -> Counterexample | None:
     """Look for not-a-number in the gradients when one query sees nothing."""
-    for key, value in evidence.observed.items():
-        if not key.startswith("gradient.blind.") or not isinstance(value, Tensor):
-            continue
-        if not value.isfinite().all():
-            name = evidence.observed.get(f"name.{key.rpartition('.')[2]}")
+    gradients = evidence.observed.gradients.blind
+    for name, gradient in zip(evidence.observed.registered.names, gradients, strict=False):
+        if gradient is not None and not gradient.isfinite().all():
             inputs = evidence.inputs("large", "blind")
             return Counterexample(inputs, "not-a-number", "a number", f"the gradient of {name}")
     return None

@@ -51,7 +51,7 @@ class HeadsSummed:
 
 
 def _are_averaged(evidence: Evidence) -> bool:
-    weights = evidence.observed.get("large.plain.weights")
+    weights = evidence.call("large", "plain").weights
     batch, length, _ = evidence.calls["large"]["plain"].x.shape
     return isinstance(weights, Tensor) and weights.shape == (batch, length, length)
 

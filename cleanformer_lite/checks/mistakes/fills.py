@@ -30,11 +30,8 @@ class MaskMultiplied(Attention):
 
 
 def _nan_in_gradients_alone(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return any(
-        isinstance(value, Tensor) and bool(value.isnan().any())
-        for key, value in evidence.observed.items()
-        if key.startswith("gradient.blind.")
-    )
+    gradients = evidence.observed.gradients.blind
+    return any(gradient is not None and bool(gradient.isnan().any()) for gradient in gradients)
 
 
 @mistake(

@@ -46,8 +46,7 @@ OF_LOST_GRADIENTS = frozenset(
 
 
 def _used_without_gradient(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    count = evidence.observed.get("cut")
-    return isinstance(count, int) and count > 0 and "every_weight_moves" in failed
+    return evidence.observed.cut > 0 and "every_weight_moves" in failed
 
 
 @mistake(

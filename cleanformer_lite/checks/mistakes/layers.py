@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
-    count,
     reads_whole_input,
     weights_before_output,
 )
@@ -69,7 +68,7 @@ def _count_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
 
 
 def _new_in_every_call(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return count(evidence, "fresh") > 0 and count(evidence, "numbers") < 4 * LARGE.embed_dim**2
+    return evidence.observed.graph.fresh > 0 and not _is_wide(evidence)
 
 
 @mistake(
@@ -104,7 +103,7 @@ class BuiltInForward(HeadsBuiltInForward):
 
 
 def _hidden_from_the_module(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return count(evidence, "unregistered") > 0 and count(evidence, "fresh") == 0
+    return evidence.observed.graph.unregistered > 0 and evidence.observed.graph.fresh == 0
 
 
 @mistake(
@@ -150,13 +149,14 @@ def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
         return True
     weights = evidence.weights("large", "plain")
     alike = (weights - weights[:, :1]).abs().max() <= MOVED
-    return bool(alike) and count(evidence, "unregistered") == 0 and not _is_wide(evidence)
+    all_registered = evidence.observed.graph.unregistered == 0
+    return bool(alike) and all_registered and not _is_wide(evidence)
 
 
 def _some_parts_of_one_head(evidence: Evidence) -> bool:
     """Say whether there are the weights of one head for one or two of query, key and value."""
     square, one = LARGE.embed_dim**2, LARGE.embed_dim * LARGE.head_dim
-    numbers = count(evidence, "numbers") - square
+    numbers = evidence.observed.registered.numbers - square
     return any(
         0 <= numbers - ((3 - shared) * square + shared * one) <= 4 * LARGE.embed_dim
         for shared in (1, 2)
@@ -165,7 +165,7 @@ def _some_parts_of_one_head(evidence: Evidence) -> bool:
 
 def _is_wide(evidence: Evidence) -> bool:
     """Say whether there are as many weights as H heads have."""
-    return count(evidence, "numbers") >= 4 * LARGE.embed_dim**2
+    return evidence.observed.registered.numbers >= 4 * LARGE.embed_dim**2
 
 
 def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:

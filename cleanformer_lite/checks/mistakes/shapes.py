@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.engine.attention import Attention
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.references import attention
+from cleanformer_lite.checks.engine.trials import TRIALS
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.split_heads import split_heads
@@ -107,8 +108,8 @@ class MergeMixesBatchAndTokens(Attention):
 
 
 def _view_does_not_fit(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    errors = [evidence.observed.get(f"{label}.plain.error") for label in ("small", "large")]
-    return any(isinstance(e, str) and "view size is not compatible" in e for e in errors)
+    errors = [evidence.call(label, "plain").error for label in TRIALS]
+    return any(e is not None and "view size is not compatible" in e.text for e in errors)
 
 
 @variant_of(MergeMixesBatch)
