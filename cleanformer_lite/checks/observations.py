@@ -68,6 +68,9 @@ class CallOutcome:
     error: Raised | None = None
 
 
+NOT_CALLED = CallOutcome()
+
+
 @dataclass(frozen=True, eq=False)
 class TrialOutcome:
     """What came of building a module in one size, and of each call by its name.
@@ -78,6 +81,10 @@ class TrialOutcome:
     build_error: Raised | None = None
     wrong_kind: str | None = None
     calls: dict[str, CallOutcome] = field(default_factory=dict)
+
+    def call(self, name: str) -> CallOutcome:
+        """Return what a call did; nothing if it was not made."""
+        return self.calls.get(name, NOT_CALLED)
 
 
 @dataclass(frozen=True, eq=False)

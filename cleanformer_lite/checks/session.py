@@ -123,7 +123,6 @@ def _settings() -> list[Setting]:
             torch.set_deterministic_debug_mode,
             0,
         ),
-        (torch.default_generator.get_state, torch.default_generator.set_state, None),
         (_print_options, lambda options: torch.set_printoptions(**options), None),
     ]
 

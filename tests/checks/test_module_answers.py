@@ -24,8 +24,12 @@ NOT_LOOPED = (
     *("causal_mask_shifted", "masks_joined_by_or"),
     *("dropout_in_eval", "dropout_unused", "dropout_elsewhere"),
 )
+# Nor have these variants of mistakes that it does show.
+OF_CAUSAL_ALONE = ("mask_ignored-2", "mask_ignored-5")
 # Seen in an output alone, without masks.
 IN_OUTPUT = (
+    *("one_key_head", "key_uses_query", "only_last_head", "residual_inside"),
+    *("heads_not_transposed", "heads_summed"),
     "built_in_forward",
     "plain_list",
     "shared_layer",
@@ -109,10 +113,13 @@ def test_every_mistake_is_named_in_two_styles(species: str, module: type[nn.Modu
 
 
 @pytest.mark.parametrize(("species", "module"), in_two_styles())
-def test_a_loop_is_judged_by_the_same_mistakes(species: str, module: type[nn.Module]) -> None:
+def test_a_loop_is_judged_by_the_same_mistakes(
+    species: str, module: type[nn.Module], request: pytest.FixtureRequest
+) -> None:
     report = judge(LOOPED, observe(LOOPED, module, SEED), SEED)
-    assert report.species == (() if species in NOT_LOOPED else (species,))
-    assert report.passed == (species in NOT_LOOPED)
+    right = species in NOT_LOOPED or request.node.callspec.id in OF_CAUSAL_ALONE
+    assert report.species == (() if right else (species,))
+    assert report.passed == right
 
 
 @pytest.mark.parametrize(("species", "module"), in_two_styles())

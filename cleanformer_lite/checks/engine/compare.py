@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.observations import CaseOutcome, Listed, Named, Other, Value
 
 MOST_BARS = 8
+NO_NUMBER = "no number (NaN)"
 TOLERANCE = 1e-4
 _MOST_TEXT = 40  # of two errors so many characters must agree: the rest may name sizes
 Returned = dict[str, Value]
@@ -36,10 +37,13 @@ def same_values(ours: CaseOutcome, theirs: CaseOutcome) -> bool:
     return same(ours.result, theirs.result) and same_by_name(ours.after, theirs.after)
 
 
-def same_or_raise_alike(ours: CaseOutcome, theirs: CaseOutcome) -> bool:
-    """Say whether values agree; of two errors only the beginnings have to."""
+def same_or_raise_alike(ours: CaseOutcome, theirs: CaseOutcome, by_kind: bool = False) -> bool:
+    """Say whether values agree; of two errors only the beginnings have to, or only the kinds."""
     if ours.error is not None and theirs.error is not None:
-        return ours.error.text[:_MOST_TEXT] == theirs.error.text[:_MOST_TEXT]
+        mine, wanted = ours.error.text, theirs.error.text
+        if by_kind:
+            return mine.partition(":")[0] == wanted.partition(":")[0]
+        return mine[:_MOST_TEXT] == wanted[:_MOST_TEXT]
     return same_values(ours, theirs)
 
 
@@ -163,13 +167,14 @@ def shown(value: object) -> str:
     if isinstance(value, Tensor):
         return shown_tensor(value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return NO_NUMBER if math.isnan(value) else f"{value:.4g}"
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
         return ("[{}]" if isinstance(value, list) else "({})").format(", ".join(map(shown, value)))
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {shown(item)}" for name, item in value.items()) + "}"
     if isinstance(value, nn.Module):
-        return f"a {type(value).__name__}"
+        says_more = type(value).__repr__ is not nn.Module.__repr__
+        return repr(value) if says_more else f"a {type(value).__name__}"
     if isinstance(value, Other):
         return repr(value)
     return reprlib.repr(value)
@@ -179,7 +184,17 @@ def shown_tensor(value: Tensor) -> str:
     """Write a tensor as nested lists of short numbers; a large one as its shape alone."""
     if value.numel() > 16:
         return f"a tensor of shape {tuple(value.shape)}"
-    return str(rounded(value.tolist())).replace("'", "")
+    if value.dim() == 0 and bool(value.isnan()):
+        return NO_NUMBER
+    text = str(rounded(value.tolist())).replace("'", "")
+    return f"{text}, where nan is no number" if bool(value.isnan().any()) else text
+
+
+def shown_beside(target: object) -> str:
+    """Write what was wanted; where that is another result of the answer, it may be no number."""
+    if not isinstance(target, Tensor) or not bool(target.isnan().any()):
+        return shown(target)
+    return "a number" if target.numel() == 1 else "numbers"
 
 
 def rounded(value: object) -> object:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Comparison
-from cleanformer_lite.checks.engine.compare import close, paired, shown, worst
+from cleanformer_lite.checks.engine.compare import close, paired, shown, shown_beside, worst
 from cleanformer_lite.checks.engine.projections import Projections, hypotheses, mixed
 from cleanformer_lite.checks.engine.trials import (
     DROPOUT,
@@ -20,8 +20,6 @@ from cleanformer_lite.checks.engine.trials import (
 )
 from cleanformer_lite.checks.observations import CallOutcome, ModuleObservations, TrialOutcome
 from cleanformer_lite.checks.report import Counterexample
-
-NOT_MADE = CallOutcome()
 
 
 class UnreadableError(Exception):
@@ -56,13 +54,13 @@ class Evidence:
     @cached_property
     def mixed_comparisons(self) -> list[Comparison]:
         """Comparisons by readings in which some projections lay heads out otherwise than others."""
-        whole = [reading for reading in self.readings if reading.out is not None]
+        whole = [reading for reading in self.readings if reading.is_whole]
         return [self.compare(reading) for reading in mixed(whole, LARGE)]
 
     def compare(self, reading: Projections) -> Comparison:
         """Prepare the comparison of every call by one reading."""
         compared = compared_calls(LARGE, self.contract, self.seed)
-        return Comparison(reading, compared, self.observed.large.calls, self.contract.weights)
+        return Comparison(reading, compared, self.observed.large, self.contract.weights)
 
     def trial(self, label: str) -> TrialOutcome:
         """Return what was seen of the small or the large module."""
@@ -70,7 +68,7 @@ class Evidence:
 
     def call(self, label: str, name: str) -> CallOutcome:
         """Return what was seen of a call; nothing if it was not made."""
-        return self.trial(label).calls.get(name, NOT_MADE)
+        return self.trial(label).call(name)
 
     def output(self, label: str, name: str) -> Tensor:
         """Return an output of the right shape.
@@ -105,7 +103,7 @@ class Evidence:
         """
         if (label, name, part) in self.read:
             return self.read[label, name, part]
-        outcome = trial.calls.get(name, NOT_MADE)
+        outcome = trial.call(name)
         value = outcome.output if part == "output" else outcome.weights
         if isinstance(value, Tensor) and value.shape == shape and value.is_floating_point():
             self.read[label, name, part] = value.detach().to(torch.float32)
@@ -140,4 +138,6 @@ def unequal(
         what = f"{what}{index}"
         yours, target = yours[tuple(index)], target[tuple(index)]
     inputs = evidence.inputs(label, name)
-    return Counterexample(inputs, shown(yours), shown(target), what, paired(yours, target))
+    if not yours.isnan().any() and target.isnan().any():
+        what, yours = f"{what}, compared with another call's", target
+    return Counterexample(inputs, shown(yours), shown_beside(target), what, paired(yours, target))

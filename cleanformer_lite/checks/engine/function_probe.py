@@ -20,6 +20,7 @@ from cleanformer_lite.checks.engine.compare import (
     shown,
     worst,
 )
+from cleanformer_lite.checks.engine.sentences import SENTENCES
 from cleanformer_lite.checks.observations import (
     CaseOutcome,
     FunctionObservations,
@@ -57,7 +58,8 @@ def observe_case(case: Case, function: Callable[..., Any], seed: int) -> CaseOut
 def observe_values(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
     """Write down what a call returns, and what it leaves of its arguments."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-    result, error = attempt(lambda: recorded(function(*arguments.values())))
+    with seeded(seed):  # whatever was drawn before
+        result, error = attempt(lambda: recorded(function(*arguments.values())))
     if error is not None:
         return CaseOutcome(error=error)
     after = {name: recorded(value) for name, value in tensors_of(arguments)}
@@ -104,15 +106,18 @@ def tensors_of(arguments: Arguments) -> list[tuple[str, Tensor]]:
 
 
 def does_the_same(
-    observed: FunctionObservations, wrong: Callable[..., Any], cases: list[Case], seed: int
-) -> bool:
+    observed: FunctionObservations, wrong: Callable[..., Any], cases: list[Case], seed: int,
+    failing: int,
+) -> bool:  # fmt: skip
     """Try a mistake on one case after the other, until it does something else than the answer.
 
-    Values come first: most mistakes differ there, and gradients take as long again.
+    Values come first: most mistakes differ there, and gradients take as long again. The `failing`
+    cases are the first; where one of them shows wrong values, an error need be of one kind alone.
     """
+    shows_values = any(observed.cases[case.name].error is None for case in cases[:failing])
     for case in cases:
         yours, theirs = observed.cases[case.name], observe_values(case, wrong, seed)
-        if not same_or_raise_alike(yours, theirs):
+        if not same_or_raise_alike(yours, theirs, by_kind=shows_values):
             return False
         if not same_gradients(yours, with_gradients(theirs, case, wrong, seed)):
             return False
@@ -178,9 +183,12 @@ class FunctionProbe:
         }
         first = failing[0]
         yours, target = observed.cases[first.name], expected[first.name]
+        in_order = tuple(name for name in self.properties if name in failed)
         return Report(
             status="failed" if yours.error is None else "crashed",
-            failed=tuple(name for name in self.properties if name in failed),
+            failed=in_order,
+            broken=tuple(SENTENCES[name] for name in in_order),
+            stage=stage_of(observed.cases, expected),
             species=self.diagnose(observed, expected, failing, seed),
             counterexample=counterexample(yours, target, first, seed),
         )
@@ -199,11 +207,16 @@ class FunctionProbe:
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
-            return tuple(
+            found = tuple(
                 species
                 for species, variants in self.mistakes.items()
-                if any(does_the_same(observed, self.adapt(w), cases, seed) for w in variants)
+                if any(
+                    does_the_same(observed, self.adapt(wrong), cases, seed, len(failing))
+                    for wrong in variants
+                )
             )
+        changes = always_changes(observed.cases, expected)
+        return found or (("input_changed_in_place",) if changes else ())
 
 
 def is_unanswered(first: CaseOutcome) -> bool:
@@ -217,6 +230,34 @@ def is_changed_in_place(yours: CaseOutcome, target: CaseOutcome) -> bool:
     """Say whether the result is right, and the caller's tensors are other ones afterwards."""
     is_right = yours.error is None and same(yours.result, target.result)
     return is_right and not same_by_name(yours.after, target.after)
+
+
+def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> bool:
+    """Say whether every call that came back left the caller's tensors other than they were."""
+    came_back = [name for name, outcome in yours.items() if outcome.error is None]
+    telling = [name for name in came_back if target[name].after]
+    return bool(telling) and not any(
+        same_by_name(yours[name].after, target[name].after) for name in telling
+    )
+
+
+def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
+    """Say which stage goes wrong first, where output and weights come back and one is right."""
+    wrong: list[tuple[bool, bool]] = []
+    for name, wanted in target.items():
+        mine = yours[name].result
+        if not isinstance(wanted.result, Listed) or wanted.result.length != 2:
+            return ""
+        if not isinstance(mine, Listed) or mine.length != 2:
+            return ""
+        right = [same(a, b) for a, b in zip(mine.items, wanted.result.items, strict=True)]
+        if not all(right):
+            wrong.append((right[0], right[1]))
+    if wrong and all(weights for _, weights in wrong):
+        return "mix or merge: the weights are right, and the output is not"
+    if wrong and all(output for output, _ in wrong):
+        return "the weights that are returned: the output is right, and made with others"
+    return ""
 
 
 def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:
@@ -245,7 +286,7 @@ def counterexample(
     found = first_difference(yours, target)
     if found is None:
         return Counterexample(inputs, "more than was asked", "the result alone")
-    if found.yours is None:
+    if found.yours is None or found.where.endswith(".length"):
         is_empty = isinstance(yours.result, Listed | Named) and not yours.result.items
         came = "an empty result" if is_empty else shown(restored(yours.result))
         return Counterexample(inputs, came, shown(restored(target.result)), "result")

@@ -12,6 +12,7 @@ from cleanformer_lite.checks.engine.diagnosis import diagnose
 from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
 from cleanformer_lite.checks.engine.observe import observe_module
 from cleanformer_lite.checks.engine.properties import Property
+from cleanformer_lite.checks.engine.stages import first_wrong_stage
 from cleanformer_lite.checks.engine.trials import Contract
 from cleanformer_lite.checks.mistake import Mistake
 from cleanformer_lite.checks.observations import (
@@ -64,6 +65,7 @@ ASKED_ONCE: tuple[Property, ...] = (
 )
 
 FULL = Contract()
+RUNS = "runs"
 
 
 def properties_for(contract: Contract) -> dict[str, Property]:
@@ -118,9 +120,18 @@ class ModuleProbe:
         return Report(
             status="crashed" if crash else "failed",
             failed=failed,
+            broken=sentences(failed),
+            stage="" if crash or species else first_wrong_stage(evidence, failed),
             species=species,
             counterexample=first,
         )
+
+
+def sentences(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Say what each property asks, in a sentence that is true of a right answer."""
+    known = {RUNS: "It can be built and called."}
+    known |= {name: holds.__doc__ or "" for name, holds in properties_for(FULL).items()}
+    return tuple(known[name] for name in names)
 
 
 def failures(evidence: Evidence) -> dict[str, Counterexample]:
@@ -144,8 +155,7 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
 def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
     """Return input, error and target if the answer could not even be built or called."""
     for label, trial in (("small", observed.small), ("large", observed.large)):
-        plain = trial.calls.get("plain")
-        called = None if plain is None else plain.error
+        called = trial.call("plain").error
         for error, doing in ((trial.build_error, "building it"), (called, "calling it")):
             if error is not None:
                 return f"{doing}, {label} sizes", error.text, "no error"
@@ -154,13 +164,12 @@ def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
 
 def unanswered(observed: ModuleObservations) -> Report | None:
     """Tell an empty answer, and one of another kind, from a wrong one."""
-    small, plain = observed.small, observed.small.calls.get("plain")
+    small, plain = observed.small, observed.small.call("plain")
     if small.wrong_kind is not None:
         return _refused(f"wanted a torch.nn.Module, got {shown(small.wrong_kind)}")
-    called = None if plain is None else plain.error
-    if any(error is not None and error.is_stub for error in (small.build_error, called)):
+    if any(error is not None and error.is_stub for error in (small.build_error, plain.error)):
         return Report(status="missing")
-    is_none = plain is not None and isinstance(plain.output, Other) and plain.output.is_none
+    is_none = isinstance(plain.output, Other) and plain.output.is_none
     return Report(status="missing") if is_none else None
 
 

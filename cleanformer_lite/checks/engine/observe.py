@@ -46,8 +46,7 @@ def observe_module(build: Build, contract: Contract, seed: int) -> ModuleObserva
     seen = observer.seen
     if error is not None:
         # What goes wrong in an answer's own `parameters` goes wrong when it is used.
-        called = seen.small.calls.get("plain", CallOutcome())
-        seen.small.calls["plain"] = replace(called, error=error)
+        seen.small.calls["plain"] = replace(seen.small.call("plain"), error=error)
     return replace(seen, errors=tuple(observer.errors))
 
 
@@ -113,7 +112,7 @@ class _Observer:
             trial.calls[name], results[name] = _call(module, call, self.contract.weights)
             if sizes == LARGE:
                 self.follow(name, weights, results)
-        return trial.calls["plain"].error is None
+        return trial.call("plain").error is None
 
     def follow(self, name: str, weights: Weights, results: dict[str, Any]) -> None:
         """Ask the graph of a call's result; `results` holds this and earlier ones."""

@@ -86,14 +86,19 @@ def heads_are_independent(evidence: Evidence, label: str) -> Counterexample | No
     """The map of a head depends on its own queries and keys alone."""
     if evidence.observed.head_error is not None:  # weights made for display alone have no gradient
         return None
-    gradients = [gradient for _, gradient in matrices(evidence, evidence.observed.gradients.head)]
-    largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
-    used = sum(int((g.abs() > TINY * largest).sum()) for g in gradients if g is not None)
+    used = weights_behind_a_map(evidence)
     limit = 2 * LARGE.head_dim * LARGE.embed_dim
     if 0 < used <= limit:
         return None
     target = f"2 * D * E = {limit} at most: its queries' and its keys'"
     return Counterexample(BUILT, f"{used} weights move the map of head 0", target)
+
+
+def weights_behind_a_map(evidence: Evidence) -> int:
+    """Count the weights that move the map of head 0."""
+    gradients = [gradient for _, gradient in matrices(evidence, evidence.observed.gradients.head)]
+    largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
+    return sum(int((g.abs() > TINY * largest).sum()) for g in gradients if g is not None)
 
 
 def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None:
