@@ -185,7 +185,7 @@ def _without_text(source: str) -> str:
             numbers = range(node.lineno, (node.end_lineno or node.lineno) + 1)
             kept.append("\n".join(lines[i - 1] for i in numbers if i not in skipped))
     marked = [method for method in kept if BUG in method]
-    return "\n\n".join([lines[found.lineno - 1], *(marked or kept)])
+    return lines[found.lineno - 1] + "\n" + "\n\n".join(marked or kept)
 
 
 def _first_form(known: Mistake) -> str:
