@@ -1,4 +1,4 @@
-"""Mistakes in which values are right and gradients get lost. Wrong on purpose."""
+"""Mistakes in what the gradient reaches. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any
