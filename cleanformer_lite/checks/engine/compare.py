@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.observations import CaseOutcome, Listed, Named, Other, Value
 
 MOST_BARS = 8
+NO_NUMBER = "no number (NaN)"
 TOLERANCE = 1e-4
 _MOST_TEXT = 40  # of two errors so many characters must agree: the rest may name sizes
 Returned = dict[str, Value]
@@ -166,7 +167,7 @@ def shown(value: object) -> str:
     if isinstance(value, Tensor):
         return shown_tensor(value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return NO_NUMBER if math.isnan(value) else f"{value:.4g}"
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
         return ("[{}]" if isinstance(value, list) else "({})").format(", ".join(map(shown, value)))
     if isinstance(value, dict):
@@ -183,7 +184,17 @@ def shown_tensor(value: Tensor) -> str:
     """Write a tensor as nested lists of short numbers; a large one as its shape alone."""
     if value.numel() > 16:
         return f"a tensor of shape {tuple(value.shape)}"
-    return str(rounded(value.tolist())).replace("'", "")
+    if value.dim() == 0 and bool(value.isnan()):
+        return NO_NUMBER
+    text = str(rounded(value.tolist())).replace("'", "")
+    return f"{text}, where nan is no number" if bool(value.isnan().any()) else text
+
+
+def shown_beside(target: object) -> str:
+    """Write what was wanted; where that is another result of the answer, it may be no number."""
+    if not isinstance(target, Tensor) or not bool(target.isnan().any()):
+        return shown(target)
+    return "a number" if target.numel() == 1 else "numbers"
 
 
 def rounded(value: object) -> object:

@@ -73,7 +73,7 @@ def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
 def what_is_missing(reading: Projections) -> tuple[str, str]:
     """Say which projections there are, where they are not four."""
     if reading.out is None:
-        return "no output projection is used", "one: E to E"
+        return "no output projection is found", "one: E to E, linear"
     if reading.tied:
         pair = {"all": "query, key and value", "value is key": "key and value"}
         return f"one projection makes {pair.get(reading.tied, 'query and key')}", "one for each"

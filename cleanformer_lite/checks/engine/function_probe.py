@@ -20,6 +20,8 @@ from cleanformer_lite.checks.engine.compare import (
     shown,
     worst,
 )
+from cleanformer_lite.checks.engine.sentences import SENTENCES
+from cleanformer_lite.checks.engine.stages import stage_of
 from cleanformer_lite.checks.observations import (
     CaseOutcome,
     FunctionObservations,
@@ -123,7 +125,6 @@ def does_the_same(
     return True
 
 
-__all__ = ["Arguments", "Case", "FunctionProbe"]
 INPUT_UNCHANGED = "input_unchanged"
 
 
@@ -182,9 +183,12 @@ class FunctionProbe:
         }
         first = failing[0]
         yours, target = observed.cases[first.name], expected[first.name]
+        in_order = tuple(name for name in self.properties if name in failed)
         return Report(
             status="failed" if yours.error is None else "crashed",
-            failed=tuple(name for name in self.properties if name in failed),
+            failed=in_order,
+            broken=tuple(SENTENCES[name] for name in in_order),
+            stage=stage_of(observed.cases, expected),
             species=self.diagnose(observed, expected, failing, seed),
             counterexample=counterexample(yours, target, first, seed),
         )

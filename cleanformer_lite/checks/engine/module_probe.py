@@ -12,6 +12,7 @@ from cleanformer_lite.checks.engine.diagnosis import diagnose
 from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
 from cleanformer_lite.checks.engine.observe import observe_module
 from cleanformer_lite.checks.engine.properties import Property
+from cleanformer_lite.checks.engine.stages import first_wrong_stage
 from cleanformer_lite.checks.engine.trials import Contract
 from cleanformer_lite.checks.mistake import Mistake
 from cleanformer_lite.checks.observations import (
@@ -64,6 +65,7 @@ ASKED_ONCE: tuple[Property, ...] = (
 )
 
 FULL = Contract()
+RUNS = "runs"
 
 
 def properties_for(contract: Contract) -> dict[str, Property]:
@@ -118,9 +120,18 @@ class ModuleProbe:
         return Report(
             status="crashed" if crash else "failed",
             failed=failed,
+            broken=sentences(failed),
+            stage="" if crash or species else first_wrong_stage(evidence, failed),
             species=species,
             counterexample=first,
         )
+
+
+def sentences(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Say what each property asks, in a sentence that is true of a right answer."""
+    known = {RUNS: "It can be built and called."}
+    known |= {name: holds.__doc__ or "" for name, holds in properties_for(FULL).items()}
+    return tuple(known[name] for name in names)
 
 
 def failures(evidence: Evidence) -> dict[str, Counterexample]:

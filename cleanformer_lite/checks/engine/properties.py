@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.compare import close
+from cleanformer_lite.checks.engine.compare import NO_NUMBER, close, shown
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
 from cleanformer_lite.checks.engine.trials import LOUD, TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
@@ -78,6 +78,19 @@ def projections_are_linear(evidence: Evidence, label: str) -> Counterexample | N
     return found
 
 
+def shares_are_of_two(evidence: Evidence) -> bool:
+    """Say whether what a query gives one key beside another is a matter of these tokens alone.
+
+    The other tokens of the samples `triple` are the same, and the first is another in each. Where
+    it makes a difference, something else than a score for each pair is shared out.
+    """
+    if not evidence.contract.weights:
+        return True
+    logs = evidence.weights("large", "triple").clamp_min(LEAST).log()
+    gap = logs[:, :, 1:, 1] - logs[:, :, 1:, 2]
+    return bool((gap - gap[:1]).abs().max() <= 1e-3 * max(1.0, float(gap.abs().max())))
+
+
 def unequal_sums(evidence: Evidence, name: str, values: Tensor, what: str) -> Counterexample | None:
     """Compare the sum of what two tokens give with what their sum and zero give."""
     yours, target = values[2] + values[3], values[0] + values[1]
@@ -142,7 +155,9 @@ def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexa
     n, h, i, j = (int(index) for index in torch.nonzero(wrong)[0])
     target = "more than 0" if allowed[n, h, i, j] else "0"
     what = f"weights[{n}, {h}, {i}, {j}]"
-    return Counterexample(evidence.inputs(label, name), f"{weights[n, h, i, j]:.4g}", target, what)
+    return Counterexample(
+        evidence.inputs(label, name), shown(float(weights[n, h, i, j])), target, what
+    )
 
 
 def causality(evidence: Evidence, label: str) -> Counterexample | None:
@@ -172,7 +187,7 @@ def quiet_when_loud(evidence: Evidence) -> Counterexample | None:
     if most <= MOVED:
         return None
     what = f"the weight of a masked key, x {LOUD:g} times as large"
-    return Counterexample(evidence.inputs("large", "loud"), f"{most:.4g}", "0", what)
+    return Counterexample(evidence.inputs("large", "loud"), shown(float(most)), "0", what)
 
 
 def masks_combine(evidence: Evidence, label: str) -> Counterexample | None:
@@ -199,7 +214,7 @@ def finite_on_blind_rows(evidence: Evidence, label: str) -> Counterexample | Non
     found = unequal(evidence, label, "blind", blind, zeros, "weights of a query that sees nothing")
     if found or output.isfinite().all():
         return found or finite_gradients(evidence)
-    return Counterexample(evidence.inputs(label, "blind"), "not-a-number", "a number", "output")
+    return Counterexample(evidence.inputs(label, "blind"), NO_NUMBER, "a number", "output")
 
 
 def finite_gradients(evidence: Evidence) -> Counterexample | None:
@@ -208,5 +223,5 @@ def finite_gradients(evidence: Evidence) -> Counterexample | None:
     for name, gradient in zip(evidence.observed.registered.names, gradients, strict=False):
         if gradient is not None and not gradient.isfinite().all():
             inputs = evidence.inputs("large", "blind")
-            return Counterexample(inputs, "not-a-number", "a number", f"the gradient of {name}")
+            return Counterexample(inputs, NO_NUMBER, "a number", f"the gradient of {name}")
     return None

@@ -1,4 +1,4 @@
-"""Mistakes in which axis a head is, and in which axes are exchanged. Wrong on purpose."""
+"""Mistakes in which axis is which. Wrong on purpose."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Mistakes of sliced heads, and of one product for query, key and value. Wrong on purpose."""
+"""Mistakes in sliced heads and the joint projection of query, key and value. Wrong on purpose."""
 
 import itertools
 from collections.abc import Callable

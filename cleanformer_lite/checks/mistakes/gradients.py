@@ -1,4 +1,4 @@
-"""Mistakes in which values are right and gradients get lost. Wrong on purpose."""
+"""Mistakes in what the gradient reaches. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -77,7 +77,7 @@ class GradientLost(nn.Module):
         "transformer.loss": (
             _logits_detached,
             _detached(references.next_piece_loss),
-            lambda *given: float(references.next_piece_loss(*given)),
+            lambda *given: references.next_piece_loss(*given).item(),
         ),
     }
 

@@ -1,4 +1,4 @@
-"""Mistakes of the chapter on the whole Transformer: loss, decoding, positions. Wrong on purpose."""
+"""Mistakes in the whole Transformer: loss, decoding, positions. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Mistakes in what weights are used for, and in what is changed. Wrong on purpose."""
+"""Mistakes in projections, dropout, and what a call may change. Wrong on purpose."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.properties import shares_are_of_two
 from cleanformer_lite.checks.engine.references import attention
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.copy_weights import copy_weights
@@ -95,7 +96,9 @@ class NoOutputProjection(Attention):
         "Which functions does a token go through before it is query, key or value?",
         "Projections are linear and nothing else: `query = self.q_proj(x)`.",
     ),
-    tells=lambda evidence, failed: "projections_are_linear" in failed,
+    tells=lambda evidence, failed: (
+        "projections_are_linear" in failed and shares_are_of_two(evidence)
+    ),
     explains=OF_NONLINEAR,
     tells_last=True,
 )
