@@ -19,7 +19,7 @@ book: $(INSTALLED)  ## Build the book into _build/html and print the file to ope
 	@$(BIN)/python tools/build_book.py
 
 test: lint book $(BROWSER)  ## Run everything: lint, types, unit tests, the built book in a browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 pdf: book $(BROWSER)  ## Bind the built pages to one PDF, and link it from them
 	@$(BIN)/python tools/make_pdf.py

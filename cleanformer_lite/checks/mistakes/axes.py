@@ -12,6 +12,7 @@ from cleanformer_lite.checks.mistake import mistake, variant_of
 @mistake(
     cause="`.T` reverses all axes, where the last two are to be exchanged",
     symptom="right for one matrix; with leading axes it raises, or mixes samples",
+    thread="flrngel/Self-Attentive-tensorflow#3",
     hints=(
         "Try it with a batch of two samples.",
         "What is the shape of `key.T` if key has four axes?",
