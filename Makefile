@@ -19,7 +19,7 @@ book: $(INSTALLED)  ## Build the book into _build/html and print the file to ope
 	@$(BIN)/python tools/build_book.py
 
 test: lint book $(BROWSER)  ## Run everything: lint, types, unit tests, the built book in a browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 pdf: book $(BROWSER)  ## Bind the built pages to one PDF, and link it from them
 	@$(BIN)/python tools/make_pdf.py
@@ -43,7 +43,7 @@ lint: $(INSTALLED)  ## Check style, types and which file may import which
 serve: $(INSTALLED)  ## Serve the book on localhost and rebuild it on every change
 	@$(BIN)/python tools/serve_book.py
 
-notebooks: $(INSTALLED)  ## Generate book/*.ipynb from book/*.md
+notebooks: $(INSTALLED)  ## Fill the exercises into book/*.md, and generate book/*.ipynb from it
 	@$(BIN)/python tools/make_notebooks.py
 
 mistakes: $(INSTALLED)  ## Write book/species.md anew: every known mistake, and what catches it

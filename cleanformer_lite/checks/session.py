@@ -60,9 +60,20 @@ def kept(seed: int) -> Iterator[None]:
     with ExitStack() as undo:
         for give_back in (_python, _numpy, _torch_settings, _torch_modes, _streams):
             undo.enter_context(give_back())
-        # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
-        torch.default_generator.manual_seed(seed)
+        undo.enter_context(seeded(seed))
         yield
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have torch draw the same numbers on the processor each time, and put its generator back."""
+    # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
 
 
 @contextmanager
@@ -112,7 +123,6 @@ def _settings() -> list[Setting]:
             torch.set_deterministic_debug_mode,
             0,
         ),
-        (torch.default_generator.get_state, torch.default_generator.set_state, None),
         (_print_options, lambda options: torch.set_printoptions(**options), None),
     ]
 

@@ -1,12 +1,17 @@
-"""Lay parameters out as rows that read the input and columns that make the output."""
+"""Lay parameters out: as rows that read the input, columns that make the output, projections."""
 
-from dataclasses import dataclass
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.trials import LARGE, MOST_PARAMETERS, Sizes, weight_values
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import ModuleObservations, Tensors
 
 TINY = 1e-5
 
@@ -21,36 +26,44 @@ class Parameter:
     quiet: Tensor
 
 
-def parameters_of(observed: Observations, seed: int) -> list[Parameter]:
+def parameters_of(observed: ModuleObservations, seed: int) -> list[Parameter]:
     """Rebuild the parameters from the seed; shapes and gradients were observed.
 
     Raises: ValueError if the observed do not hold together.
     """
-    count = observed.get("parameters")
-    if not isinstance(count, int) or not 0 <= count <= MOST_PARAMETERS:
-        raise ValueError("no count of parameters")
-    return [parameter_of(observed, seed, index) for index in range(count)]
+    shapes = observed.registered.shapes
+    if len(shapes) > MOST_PARAMETERS:
+        raise ValueError(f"wanted {MOST_PARAMETERS} parameters at most, got {len(shapes)}")
+    return [_parameter(observed, seed, index) for index in range(len(shapes))]
 
 
-def parameter_of(observed: Observations, seed: int, index: int) -> Parameter:
+def _parameter(observed: ModuleObservations, seed: int, index: int) -> Parameter:
     """Rebuild one parameter.
 
     Raises: ValueError if its shape cannot be true or a gradient does not fit it.
     """
-    text = observed.get(f"shape.{index}")
-    sizes = [int(part) for part in text.split(",") if part] if isinstance(text, str) else [0]
-    shape = torch.Size(sizes)
-    if len(sizes) > 5 or any(size < 1 for size in sizes) or shape.numel() > 20 * LARGE.embed_dim**2:
-        raise ValueError(f"no parameter has shape {text!r}")
-    gradients = []
-    for key in ("one", "four", "quiet"):
-        gradient = observed.get(f"gradient.{key}.{index}")
-        if gradient is None:
-            gradient = torch.zeros(shape)
-        if not isinstance(gradient, Tensor) or gradient.shape != shape:
-            raise ValueError("a gradient that does not fit")
-        gradients.append(gradient.to(torch.float32))
-    return Parameter(weight_values(LARGE, seed, index, shape), *gradients)
+    sizes = observed.registered.shapes[index]
+    most = 20 * LARGE.embed_dim**2
+    if len(sizes) > 5 or not all(1 <= size <= most for size in sizes) or math.prod(sizes) > most:
+        raise ValueError(f"no parameter has shape {sizes}")
+    shape, gradients = torch.Size(sizes), observed.gradients
+    taken = (gradients.one, gradients.four, gradients.quiet)
+    return Parameter(
+        weight_values(LARGE, seed, index, shape), *(_gradient(of, index, shape) for of in taken)
+    )
+
+
+def _gradient(gradients: Tensors, index: int, shape: torch.Size) -> Tensor:
+    """Return the gradient of one parameter, zeros if there is none.
+
+    Raises: ValueError if it has another shape.
+    """
+    gradient = gradients[index] if index < len(gradients) else None
+    if gradient is None:
+        return torch.zeros(shape)
+    if gradient.shape != shape:
+        raise ValueError(f"wanted a gradient of shape {tuple(shape)}, got {tuple(gradient.shape)}")
+    return gradient.to(torch.float32)
 
 
 def silent(gradient: Tensor, axis: int, index: int) -> bool:
@@ -134,3 +147,64 @@ def _reshaped(parameter: Parameter, start: int, size: int, width: int) -> Parame
     tensors = (parameter.value, parameter.one, parameter.four, parameter.quiet)
     shape = (width, width) if size > width else (width,)
     return Parameter(*(tensor.flatten()[start : start + size].view(shape) for tensor in tensors))
+
+
+@dataclass(frozen=True)
+class Projections:
+    """The four projections as `torch.nn.Linear` keeps them, `(E, E)` and `(E,)` each.
+
+    `out` is None where heads are concatenated and nothing more; `one_head` names those that are one
+    head's, repeated for all.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    out: Tensor | None
+    query_bias: Tensor
+    key_bias: Tensor
+    value_bias: Tensor
+    out_bias: Tensor
+    one_head: tuple[str, ...] = ()
+
+    @cached_property
+    def tied(self) -> str:
+        """Which projections are one: "value is key", "key is query", "all", or none."""
+        value_is_key, key_is_query = (
+            torch.equal(self.key, self.value),
+            torch.equal(self.query, self.key),
+        )
+        if value_is_key and key_is_query:
+            return "all"
+        return "value is key" if value_is_key else "key is query" if key_is_query else ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are four projections, none of them another's or one head's alone."""
+        return self.out is not None and not self.tied and not self.one_head
+
+
+def strided(
+    reading: Projections, sizes: Sizes, maps: bool = True, value: bool = True, out: bool = True
+) -> Projections:
+    """Read heads that take every H-th feature, which is as good as neighbouring ones.
+
+    `maps`, `value` and `out` say of which projections that is so: a module may mix the two.
+    """
+    where = torch.arange(sizes.embed_dim).view(sizes.head_dim, sizes.num_heads).t().flatten()
+    changed: dict[str, Any] = {}
+    for name, is_strided in (("query", maps), ("key", maps), ("value", value)):
+        if is_strided:
+            changed[name] = getattr(reading, name)[where]
+            changed[f"{name}_bias"] = getattr(reading, f"{name}_bias")[where]
+    if out and reading.out is not None:
+        changed["out"] = reading.out[:, where]
+    return replace(reading, **changed)
+
+
+def mixed(found: list[Projections], sizes: Sizes) -> Iterator[Projections]:
+    """Read each natural reading with some projections strided and others not."""
+    for natural in found[::2]:
+        for maps, value, out in itertools.product((False, True), repeat=3):
+            if len({maps, value, out}) > 1:
+                yield strided(natural, sizes, maps, value, out)

@@ -2,8 +2,8 @@
 # isort: skip_file
 # Mistakes are listed, tried and printed in the order of these lines.
 
-from cleanformer_lite.checks.mistakes import layers, weights, gradients, shapes, axes, scales
-from cleanformer_lite.checks.mistakes import masks, causal, fills
+from cleanformer_lite.checks.mistakes import layers, finding, sharing, weights, gradients
+from cleanformer_lite.checks.mistakes import shapes, axes, scales, masks, causal, fills
 from cleanformer_lite.checks.mistakes import padding, beyond, blocks, translation, decoding
 from cleanformer_lite.checks.mistakes.forms import known_in
 from cleanformer_lite.checks.mistake import MISTAKES
@@ -16,6 +16,7 @@ __all__ = [
     "causal",
     "decoding",
     "fills",
+    "finding",
     "gradients",
     "known_in",
     "layers",
@@ -23,6 +24,7 @@ __all__ = [
     "padding",
     "scales",
     "shapes",
+    "sharing",
     "translation",
     "weights",
 ]

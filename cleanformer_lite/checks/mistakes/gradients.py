@@ -1,4 +1,4 @@
-"""Mistakes in which values are right and gradients get lost. Wrong on purpose."""
+"""Mistakes in what the gradient reaches. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,13 +46,13 @@ OF_LOST_GRADIENTS = frozenset(
 
 
 def _used_without_gradient(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    count = evidence.observed.get("cut")
-    return isinstance(count, int) and count > 0 and "every_weight_moves" in failed
+    return evidence.observed.cut > 0 and "every_weight_moves" in failed
 
 
 @mistake(
     cause="`detach`, `no_grad`, numpy or a new tensor cuts the result off from its weights",
     symptom="values are right, and what is cut off never learns",
+    thread="bboylyg/NAD#8",
     hints=(
         "Call `backward()`, and look at the gradient of every weight.",
         "Look for `detach()`, `no_grad()`, `.data`, `.numpy()`, `.item()`, `torch.tensor(...)`.",
@@ -75,7 +75,11 @@ class GradientLost(nn.Module):
         "sliced_heads.block_diagonal": (_detached(references.block_diagonal),),
         "fused_heads.thirds": (_detached(references.split_projection),),
         "fused_heads.forward": (_detached(references.fused_forward),),
-        "transformer.loss": (_logits_detached, _detached(references.next_piece_loss)),
+        "transformer.loss": (
+            _logits_detached,
+            _detached(references.next_piece_loss),
+            lambda *given: references.next_piece_loss(*given).item(),
+        ),
     }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
