@@ -108,9 +108,14 @@ def _attentions(
             if "att" in type(site.module).__name__.lower():
                 report.remarks.append(f"{site.name}: not examined: {short(error)}")
     kept = innermost(list(found))
-    if "" in found and "" not in kept and mask_names(found[""][0]):
+    if "" in found and "" not in kept and _carries_masks(found[""][0], kept):
         kept = ["", *kept]  # what a wrapper does with masks is a question of its own
     return [found[name] for name in kept]
+
+
+def _carries_masks(whole: Bench, inside: list[str]) -> bool:
+    """Say whether a whole model's masks are those of all the attentions inside it."""
+    return bool(mask_names(whole)) and (len(inside) == 1 or not whole.is_cross)
 
 
 @torch.no_grad()

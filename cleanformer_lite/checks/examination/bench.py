@@ -104,7 +104,7 @@ class Bench:
 
 def read_result(result: Any, bench: Bench) -> Result:
     """Take output and weights out of whatever a module returns."""
-    output = main_output(result)
+    output = main_output(result, [bench.x])
     if output is None:
         raise NotAskedError(f"it returned {type(result).__name__}, and no tensor in it")
     keys, length = bench.keys, bench.length
@@ -122,7 +122,7 @@ def make_bench(site: Site, seed: int) -> Bench:
     """
     module = copied(site.module)
     fill(module, seed)
-    output = main_output(site.output)
+    output = main_output(site.output, tensors_in((site.args, site.kwargs)))
     args, kwargs = by_name(site)
     kwargs = without_cache(kwargs)
     slots = [

@@ -39,6 +39,18 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
             )
         )
         return
+    spoiled = next((t for t in tried if t.spoils and _is_free(bench, t)), None)
+    if spoiled is not None:
+        exam.bug(
+            named(
+                _name_the_leak(exam, spoiled.form, hidden),
+                f"{label} hides one token, and other outputs are no longer finite",
+                tried=f"token {hidden} hidden ({spoiled.form})",
+                yours="NaN or infinity",
+                target="finite outputs",
+            )
+        )
+        return
     tried = [t for t in tried if t.changes and _is_free(bench, t)] or tried
     least = min(tried, key=lambda t: t.left if t.changes else float("inf"))
     if _hides_rows(bench, least.form, exam.heads, hidden):

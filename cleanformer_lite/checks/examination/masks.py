@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cleanformer_lite.checks.examination.bench import (
     TOLERANCE,
     differ,
 )
+from cleanformer_lite.checks.examination.core import cores
 from cleanformer_lite.checks.examination.errors import NotAskedError, short
 from cleanformer_lite.checks.examination.influence import influence
 from cleanformer_lite.checks.examination.known import named, worst
@@ -24,6 +26,7 @@ from cleanformer_lite.checks.examination.mask_forms import (
     try_form,
 )
 from cleanformer_lite.checks.examination.questions import Examination
+from cleanformer_lite.checks.examination.trace import watch
 
 
 def asks_masks(exam: Examination) -> bool | None:
@@ -47,15 +50,19 @@ def _find_form(exam: Examination, name: str) -> Form | None:
     hidden = min(1, exam.bench.keys - 1)
     tried: list[Tried] = []
     errors: list[str] = []
+    mixed: list[Form] = []
     meant = exam.expect.mask
     some = list(forms(exam.bench, name))
     first = [form for form in some if meant is None or form.says == meant]
-    found = _first_that_hides(exam, first, hidden, tried, errors)
+    found = _first_that_hides(exam, first, hidden, tried, errors, mixed)
     if found is None and _says_the_other(exam, name, tried, hidden):
         return None
     if found is None and meant is not None:  # numbers that are added have no polarity
         rest = [form for form in some if form.says == "add" and form not in first]
-        found = _first_that_hides(exam, rest, hidden, tried, errors)
+        found = _first_that_hides(exam, rest, hidden, tried, errors, mixed)
+    if found is None and mixed:  # no other form is any better
+        exam.report.unknown.append(f"{name} (batch and heads are both {exam.heads}: take others)")
+        return None
     if found is not None:
         exam.report.notes.append(f"mask: {found}")
         return found
@@ -69,9 +76,17 @@ def _find_form(exam: Examination, name: str) -> Form | None:
 
 
 def _first_that_hides(
-    exam: Examination, some: list[Form], hidden: int, tried: list[Tried], errors: list[str]
+    exam: Examination,
+    some: list[Form],
+    hidden: int,
+    tried: list[Tried],
+    errors: list[str],
+    mixed: list[Form],
 ) -> Form | None:
-    """Try one form after the other; what each did, or raised, is added to the lists."""
+    """Try one form after the other; what each did, or raised, is added to the lists.
+
+    Forms that hide a key, but whose samples may be heads, go into `mixed`.
+    """
     for form in some:
         try:
             result = try_form(exam.bench, form, exam.heads, hidden)
@@ -81,8 +96,15 @@ def _first_that_hides(
         tried.append(result)
         hides = result.before > TOLERANCE and result.left <= TOLERANCE
         if hides and means_what_it_says(exam.bench, result):
-            return form
+            if not _is_ambiguous(exam, form) or not _falls_on_others(exam, form):
+                return form
+            mixed.append(form)
     return None
+
+
+def _is_ambiguous(exam: Examination, form: Form) -> bool:
+    """Say whether a mask by samples may have been taken for one by heads."""
+    return exam.bench.batch == exam.heads and form.shape in ("key", "pair3")
 
 
 def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: int) -> bool:
@@ -124,60 +146,99 @@ def _ask_one(exam: Examination, form: Form) -> bool:
     return len(exam.report.findings) == found
 
 
-@torch.no_grad()
 def _rows_are_whole(exam: Examination, form: Form) -> None:
     """what is left of the weights sums to one"""
+    case = _sum_of_shares(exam, form) or _mean_of_equals(exam, form)
+    if case:
+        exam.bug(
+            named("mask_after_softmax", "with a mask a query's weights no longer sum to 1", **case)
+        )
+
+
+def _sum_of_shares(exam: Examination, form: Form) -> dict[str, str]:
+    """Add up what the values are multiplied by, with a hidden key and without."""
     bench = exam.bench
+    sums = []
+    for hide in (False, True):
+        allowed = everything(bench)
+        allowed[:, :, min(1, bench.keys - 1)] = not hide
+        used: dict[str, Any] = {form.name: form.make(allowed, exam.heads)}
+        _, seen = watch(lambda used=used: bench.call(**used))  # type: ignore[misc]
+        found = cores(seen.events, bench.length, bench.keys)
+        if not found or found[0].shares is None or found[0].along != -1:
+            return {}
+        sums.append(found[0].shares.detach().sum(-1))
+    free, left = sums
+    far = left.reshape(-1)[(left - 1).abs().argmax()]
+    if bool((free - 1).abs().max() > 1e-3) or abs(far - 1) <= 20 * torch.finfo(far.dtype).eps:
+        return {}
+    return {
+        "tried": f"the weights of one query, one key hidden ({form}), summed",
+        "yours": f"{float(far):.7g}",
+        "target": "1",
+    }
+
+
+@torch.no_grad()
+def _mean_of_equals(exam: Examination, form: Form) -> dict[str, str]:
+    """Hide one of many equal tokens, and then another: the mean of equals is what they are."""
+    bench = exam.bench
+    if bench.keys < 4:
+        return {}
     alike = bench.source.clone()
     view = bench.tokens(alike)
     view[:] = view[:, :1].clone()
-    allowed = everything(bench)
-    free = bench.tokens(bench.call(alike, **{form.name: form.make(allowed, exam.heads)}).output)
-    if not bench.is_cross and differ(free[:, 1:], free[:, :1].expand_as(free[:, 1:]), free):
-        return  # positions stand in the values: tokens are never alike
-    allowed[:, :, min(1, bench.keys - 1)] = False
-    used = bench.tokens(bench.call(alike, **{form.name: form.make(allowed, exam.heads)}).output)
-    if not bench.is_cross:  # what a hidden token gets itself is another question
-        used[:, min(1, bench.keys - 1)] = free[:, min(1, bench.keys - 1)]
-    if not differ(used, free, free):
-        return
+
+    def hide(*tokens: int) -> Tensor:
+        allowed = everything(bench)
+        allowed[:, :, list(tokens)] = False
+        used = {form.name: form.make(allowed, exam.heads)}
+        output = bench.tokens(bench.call(alike, **used).output)
+        # What a hidden token gets itself is another question.
+        return output if bench.is_cross else output[:, [0, *range(3, bench.length)]]
+
+    free, used, more = hide(), hide(1), hide(1, 2)
+    if not bench.is_cross and differ(free, free[:, :1].expand_as(free), free):
+        return {}  # positions stand in the values: tokens are never alike
+    # Each hidden key takes the same away; a sink that takes a share of its own does not do that.
+    if not differ(used, free, free) or differ(free - used, used - more, free):
+        return {}
     where, yours, target = worst(used, free)
-    exam.bug(
-        named(
-            "mask_after_softmax",
-            "with a mask the weights of a query no longer sum to 1",
-            tried=f"equal tokens, one hidden ({form}), output{where}",
-            yours=yours,
-            target=target,
+    tried = f"equal tokens, one hidden ({form}), output{where}"
+    return {"tried": tried, "yours": yours, "target": target}
+
+
+def _samples_have_their_own(exam: Examination, form: Form) -> None:
+    """each sample gets its own mask"""
+    says = _falls_on_others(exam, form)
+    if says:
+        exam.bug(
+            named(
+                "mask_repeat_order",
+                "a sample's mask falls on another sample",
+                tried=f"token 1 hidden in sample 0 alone ({form})",
+                yours=says,
+                target="sample 0 does not read it, and no other changes",
+            )
         )
-    )
 
 
 @torch.no_grad()
-def _samples_have_their_own(exam: Examination, form: Form) -> None:
-    """each sample gets its own mask"""
+def _falls_on_others(exam: Examination, form: Form) -> str:
+    """Say what a mask of one sample does to another; nothing if it does nothing."""
     bench = exam.bench
     if bench.batch < 2 or form.shape == "pair" or bench.keys < 3:
-        return
+        return ""
     allowed = everything(bench)
     allowed[0, :, 1] = False
     used = {form.name: form.make(allowed, exam.heads)}
     before = bench.tokens(bench.call(**used).output)
     after = bench.tokens(bench.call(bench.changed(1), **used).output)
     rows = [row for row in range(before.shape[1]) if row != 1 or bench.is_cross]
-    leaks = differ(after[0, rows], before[0, rows], before)
+    if differ(after[0, rows], before[0, rows], before):
+        return "sample 0 reads it"
     free = bench.tokens(bench.call(**{form.name: form.make(everything(bench), exam.heads)}).output)
-    moved = differ(before[1:], free[1:], free)
-    if leaks or moved:
-        exam.bug(
-            named(
-                "mask_repeat_order",
-                "a sample's mask falls on another sample",
-                tried=f"token 1 hidden in sample 0 alone ({form})",
-                yours="sample 0 reads it" if leaks else "sample 1 changes",
-                target="sample 0 does not read it, and no other changes",
-            )
-        )
+    return "sample 1 changes" if differ(before[1:], free[1:], free) else ""
 
 
 @torch.no_grad()
