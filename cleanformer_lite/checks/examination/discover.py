@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, is_dataclass
@@ -102,17 +103,26 @@ def record_calls(
     handle = register_module_forward_hook(note, with_kwargs=True)
     try:
         model.eval()
-        try:
-            model(*args, **kwargs)
-        except (RuntimeError, NotImplementedError):
-            if not torch.is_grad_enabled():
-                raise
-            sites.clear()
-            with torch.no_grad():  # some kernels have no gradient on this device
-                model(*args, **kwargs)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Using `torch.compile")  # it runs uncompiled
+            _call_with_gradients(model, args, kwargs, sites)
     finally:
         handle.remove()
     return sites
+
+
+def _call_with_gradients(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sites: dict[str, Site]
+) -> None:
+    """Call a model, without gradients only where some kernel has none on this device."""
+    try:
+        model(*args, **kwargs)
+    except (RuntimeError, NotImplementedError):
+        if not torch.is_grad_enabled():
+            raise
+        sites.clear()
+        with torch.no_grad():
+            model(*args, **kwargs)
 
 
 def candidates(sites: dict[str, Site]) -> list[Site]:

@@ -133,6 +133,9 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
     axes = [axis for axis in range(mixed.dim()) if mixed.shape[axis] == bench.length]
     if not axes or bench.length < 2:
         raise NotAskedError("the weighted sum has no axis of tokens")
+    if exam.found(("samples_mixed",)) and mixed.shape[0] == bench.batch * exam.heads:
+        _say_if_merged(exam, insight, mixed)
+        return None
     if exam.found(("samples_mixed",)) and mixed.shape[0] == bench.batch:
         gradient = torch.autograd.grad(
             mixed[0].sum(), insight.x, retain_graph=True, allow_unused=True
@@ -166,6 +169,17 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
             )
             return None
     return True
+
+
+def _say_if_merged(exam: Examination, insight: Insight, mixed: Tensor) -> None:
+    """Name samples that are mixed by the merge: each weighted sum still reads one sample."""
+    for part in mixed.flatten(1).sum(1):
+        gradient = torch.autograd.grad(part, insight.x, retain_graph=True, allow_unused=True)[0]
+        if gradient is None:
+            return
+        if int(exam.bench.tokens(gradient).flatten(1).any(1).sum()) != 1:
+            return
+    exam.rename("samples_mixed", "merge_mixes_batch")
 
 
 def heads_are_mixed(exam: Examination, insight: Insight) -> bool | None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cleanformer_lite.checks.examination.bench import (
     TOLERANCE,
     differ,
 )
-from cleanformer_lite.checks.examination.core import cores
 from cleanformer_lite.checks.examination.errors import NotAskedError, short
 from cleanformer_lite.checks.examination.influence import influence
-from cleanformer_lite.checks.examination.known import named, worst
+from cleanformer_lite.checks.examination.known import named
 from cleanformer_lite.checks.examination.leaks import means_what_it_says, say_why
 from cleanformer_lite.checks.examination.mask_forms import (
     MEANING,
@@ -26,7 +24,7 @@ from cleanformer_lite.checks.examination.mask_forms import (
     try_form,
 )
 from cleanformer_lite.checks.examination.questions import Examination
-from cleanformer_lite.checks.examination.trace import watch
+from cleanformer_lite.checks.examination.shares import mean_of_equals, sum_of_shares
 
 
 def asks_masks(exam: Examination) -> bool | None:
@@ -56,6 +54,10 @@ def _find_form(exam: Examination, name: str) -> Form | None:
     first = [form for form in some if meant is None or form.says == meant]
     found = _first_that_hides(exam, first, hidden, tried, errors, mixed)
     if found is None and _says_the_other(exam, name, tried, hidden):
+        return None
+    taken = [t for t in tried if t.form.dtype == torch.bool and t.changes]
+    if found is None and exam.bench.name == "" and meant in ("keep", "block") and taken:
+        say_why(exam, name, taken, hidden)  # what was declared is taken, and hides nothing
         return None
     if found is None and meant is not None:  # numbers that are added have no polarity
         rest = [form for form in some if form.says == "add" and form not in first]
@@ -95,7 +97,7 @@ def _first_that_hides(
             continue
         tried.append(result)
         hides = result.before > TOLERANCE and result.left <= TOLERANCE
-        if hides and means_what_it_says(exam.bench, result):
+        if hides and means_what_it_says(exam, result):
             if not _is_ambiguous(exam, form) or not _falls_on_others(exam, form):
                 return form
             mixed.append(form)
@@ -148,64 +150,12 @@ def _ask_one(exam: Examination, form: Form) -> bool:
 
 def _rows_are_whole(exam: Examination, form: Form) -> None:
     """what is left of the weights sums to one"""
-    case = _sum_of_shares(exam, form) or _mean_of_equals(exam, form)
+    asked = (exam.bench, form, exam.heads)
+    case = sum_of_shares(*asked) or mean_of_equals(*asked)
     if case:
         exam.bug(
             named("mask_after_softmax", "with a mask a query's weights no longer sum to 1", **case)
         )
-
-
-def _sum_of_shares(exam: Examination, form: Form) -> dict[str, str]:
-    """Add up what the values are multiplied by, with a hidden key and without."""
-    bench = exam.bench
-    sums = []
-    for hide in (False, True):
-        allowed = everything(bench)
-        allowed[:, :, min(1, bench.keys - 1)] = not hide
-        used: dict[str, Any] = {form.name: form.make(allowed, exam.heads)}
-        _, seen = watch(lambda used=used: bench.call(**used))  # type: ignore[misc]
-        found = cores(seen.events, bench.length, bench.keys)
-        if not found or found[0].shares is None or found[0].along != -1:
-            return {}
-        sums.append(found[0].shares.detach().sum(-1))
-    free, left = sums
-    far = left.reshape(-1)[(left - 1).abs().argmax()]
-    if bool((free - 1).abs().max() > 1e-3) or abs(far - 1) <= 20 * torch.finfo(far.dtype).eps:
-        return {}
-    return {
-        "tried": f"the weights of one query, one key hidden ({form}), summed",
-        "yours": f"{float(far):.7g}",
-        "target": "1",
-    }
-
-
-@torch.no_grad()
-def _mean_of_equals(exam: Examination, form: Form) -> dict[str, str]:
-    """Hide one of many equal tokens, and then another: the mean of equals is what they are."""
-    bench = exam.bench
-    if bench.keys < 4:
-        return {}
-    alike = bench.source.clone()
-    view = bench.tokens(alike)
-    view[:] = view[:, :1].clone()
-
-    def hide(*tokens: int) -> Tensor:
-        allowed = everything(bench)
-        allowed[:, :, list(tokens)] = False
-        used = {form.name: form.make(allowed, exam.heads)}
-        output = bench.tokens(bench.call(alike, **used).output)
-        # What a hidden token gets itself is another question.
-        return output if bench.is_cross else output[:, [0, *range(3, bench.length)]]
-
-    free, used, more = hide(), hide(1), hide(1, 2)
-    if not bench.is_cross and differ(free, free[:, :1].expand_as(free), free):
-        return {}  # positions stand in the values: tokens are never alike
-    # Each hidden key takes the same away; a sink that takes a share of its own does not do that.
-    if not differ(used, free, free) or differ(free - used, used - more, free):
-        return {}
-    where, yours, target = worst(used, free)
-    tried = f"equal tokens, one hidden ({form}), output{where}"
-    return {"tried": tried, "yours": yours, "target": target}
 
 
 def _samples_have_their_own(exam: Examination, form: Form) -> None:

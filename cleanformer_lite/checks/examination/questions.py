@@ -32,6 +32,11 @@ class Examination:
         if not any(f.mistake and f.mistake == finding.mistake for f in self.report.findings):
             self.report.findings.append(finding)
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether no token reads a later one in the call as it was met."""
+        return "no token reads a later one" in self.report.holds
+
     def rename(self, mistake: str, to: str) -> None:
         """Give a finding the name of the mistake behind it."""
         self.report.findings = [

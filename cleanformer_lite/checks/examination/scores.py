@@ -38,6 +38,8 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
         return True
     sums = core.weights.detach().sum(core.over).reshape(-1)
     mistake = "softmax_over_queries" if core.along == -2 else "softmax_over_another_axis"
+    if core.along == -3 and core.weights.dim() == 4 and core.weights.shape[1] == exam.heads:
+        mistake = "softmax_over_heads"
     if core.over == -2 and core.along == -1:
         mistake = "einsum_axes_swapped"
     far = sums[(sums - 1).abs().argmax()]

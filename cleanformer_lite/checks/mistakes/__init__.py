@@ -4,7 +4,14 @@
 
 from cleanformer_lite.checks.mistakes import layers, weights, gradients, shapes, axes, scales
 from cleanformer_lite.checks.mistakes import masks, causal, fills
-from cleanformer_lite.checks.mistakes import padding, beyond, blocks, translation, decoding
+from cleanformer_lite.checks.mistakes import (
+    padding,
+    beyond,
+    blocks,
+    translation,
+    decoding,
+    examined,
+)
 from cleanformer_lite.checks.mistakes.forms import known_in
 from cleanformer_lite.checks.mistake import MISTAKES
 
@@ -15,6 +22,7 @@ __all__ = [
     "blocks",
     "causal",
     "decoding",
+    "examined",
     "fills",
     "gradients",
     "known_in",
