@@ -128,7 +128,8 @@ class SoftmaxOverHeads(Module):
 @of_thread("jsbaan/transformer-from-scratch#4", "heads are not moved back before the merge")
 class MergedAsTheyLie(Module):
     def forward(self, x: Tensor) -> Tensor:
-        mixed = F.scaled_dot_product_attention(*self.parts(x, x, x))
+        q, k, v = self.parts(x, x, x)
+        mixed = F.scaled_dot_product_attention(q, k, v)
         output: Tensor = self.o(mixed.reshape(x.shape)) if self.has_bug else self.end(mixed)
         return output
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -202,6 +203,12 @@ def over_heads(self: Parts, x: Tensor) -> Tensor:
     return self.end(scores.softmax(1), value)
 
 
+def over_heads_and_keys(self: Parts, x: Tensor) -> Tensor:
+    scores, value = self.scores(x)
+    wide = scores.transpose(1, 2)  # (N, L, H, S)
+    return self.end(wide.flatten(2).softmax(-1).view(wide.shape).transpose(1, 2), value)
+
+
 class Summed(Parts):
     def __init__(self) -> None:
         super().__init__(lambda self, x: None, key_heads=2)
@@ -236,6 +243,11 @@ WRONG: dict[str, tuple[Callable[[], nn.Module], Expect | None, str]] = {
     "values are hidden": (lambda: Parts(values_hidden), KEEP, "padding_in_normalizer"),
     "a mask of truth is added": (lambda: Parts(added), KEEP, "mask_added"),
     "the softmax runs over heads": (lambda: Parts(over_heads), None, "softmax_over_heads"),
+    "the softmax runs over heads and keys": (
+        lambda: Parts(over_heads_and_keys),
+        None,
+        "softmax_over_heads",
+    ),
     "a group is summed": (Summed, None, "grouped_heads_summed"),
     "keys and values lie apart": (lambda: Parts(laid_out_twice, 2), None, "grouped_heads_tiled"),
     "in turn, declared in groups": (
@@ -252,7 +264,7 @@ WRONG: dict[str, tuple[Callable[[], nn.Module], Expect | None, str]] = {
     "padding drops causality": (lambda: TakesPadding(record), None, "causal_mask_shifted"),
     **{
         f"{name}, as kept": (
-            lambda k=MISTAKES[name].classes[0]: k(EMBED_DIM, NUM_HEADS),
+            partial(MISTAKES[name].classes[0], EMBED_DIM, NUM_HEADS),
             None,
             name,
         )

@@ -70,10 +70,12 @@ def examine(
     Shapes: any that the model takes; an attention inside it takes and gives `(N, L, E)` or
     `(L, N, E)`.
 
-    Raises: TypeError if `model` is no module; whatever the model raises on this call.
+    Raises: TypeError if `model` is no module; ValueError if its weights have no values.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise ValueError("model must have weights, got some on the meta device: load them first")
     report = ExamineReport()
     with kept_as_it_was(model):
         try:
@@ -88,7 +90,8 @@ def examine(
     if not report.modules:
         report.remarks.append(
             f"no attention was found among {len(sites)} modules: none takes (N, L, E), gives "
-            "(N, L, E), and lets one token move another"
+            "(N, L, E), and lets one token move another; call it with two samples "
+            "or more, of three tokens or more"
         )
     return report
 

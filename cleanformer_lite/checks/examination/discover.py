@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import random
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, is_dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -69,7 +70,19 @@ def kept_as_it_was(model: nn.Module) -> Iterator[None]:
     gradients = {p: p.grad for p in model.parameters()}
     values = {t: t.detach().clone() for t in (*model.buffers(), *model.parameters())}
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), _uncompiled():
+    devices = {t.device.index for t in values if t.device.type == "cuda"}
+    with ExitStack() as kept:
+        kept.callback(random.setstate, random.getstate())
+        if "numpy" in sys.modules:
+            numbers = sys.modules["numpy"].random
+            kept.callback(numbers.set_state, numbers.get_state())
+        for context in (
+            torch.random.fork_rng(devices=devices),
+            torch.inference_mode(mode=False),  # questions need gradients, wherever they are asked
+            torch.enable_grad(),
+            _uncompiled(),
+        ):
+            kept.enter_context(context)
         torch.set_num_threads(1)
         try:
             yield
