@@ -40,7 +40,7 @@ lint: $(INSTALLED)  ## Check style, types and which file may import which
 serve: $(INSTALLED)  ## Serve the book on localhost and rebuild it on every change
 	@$(BIN)/python tools/serve_book.py
 
-notebooks: $(INSTALLED)  ## Generate book/*.ipynb from book/*.md
+notebooks: $(INSTALLED)  ## Fill the exercises into book/*.md, and generate book/*.ipynb from it
 	@$(BIN)/python tools/make_notebooks.py
 
 mistakes: $(INSTALLED)  ## Write book/species.md anew: every known mistake, and what catches it

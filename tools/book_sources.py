@@ -58,6 +58,14 @@ class Book:
         return dict(config["repository"])
 
     @cached_property
+    def chapters(self) -> list[str]:
+        """The names of the numbered pages, in the order of `_toc.yml`: the one list of chapters."""
+        contents = yaml.safe_load((self.folder.parent / "_toc.yml").read_text(encoding="utf8"))
+        numbered = [part for part in contents["parts"] if part.get("numbered")]
+        files = [chapter["file"] for part in numbered for chapter in part["chapters"]]
+        return [file.removeprefix(f"{self.folder.name}/") for file in files]
+
+    @cached_property
     def texts(self) -> dict[str, str]:
         """Every page's source by its name: its path within the folder, without the ending."""
         pages = sorted(self.folder.rglob("*.md"))

@@ -21,6 +21,7 @@ from cleanformer_lite import (
     HeadsBuiltInForward,
     HeadsInPlainList,
     LoopedMultiHeadAttention,
+    SingleHeadAttention,
     SlicedMultiHeadAttention,
     SplitMultiHeadAttention,
     copy_weights,
@@ -50,6 +51,29 @@ def claim(words: str) -> Callable[[Callable[[int], Numbers]], Callable[[int], Nu
         return numbers
 
     return entered
+
+
+@claim("1: told what to answer, a head learns where to look")
+def equal_words(seed: int) -> Numbers:
+    """Yield by how many positions the answer is off, and the attention that equal words get."""
+    torch.manual_seed(seed)
+    kinds, length = 16, 13
+    positions = (torch.arange(length) / length)[:, None].expand(length, kinds)
+    head, readout = SingleHeadAttention(kinds, head_dim=8), nn.Linear(8, 1)
+    optimizer = torch.optim.Adam([*head.parameters(), *readout.parameters()], lr=0.03)
+    for _ in range(200):
+        names = torch.rand(32, kinds).argsort(-1).gather(1, torch.randint(8, (32, length)))
+        x = torch.eye(kinds)[names]
+        same = x @ x.mT
+        target = same / same.sum(-1, keepdim=True) @ positions[:, :1]
+        output, weights = head(x, x, positions.expand(32, -1, -1), need_weights=True)
+        loss = (readout(output) - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    yield "off by", length * loss.item() ** 0.5
+    yield "always the same answer", length * target.std().item()
+    yield "attention to equal words", (weights[:, 0] * same).sum(-1).mean().item()
 
 
 @claim("2: with a residual the loss falls although every call has new heads")
@@ -118,6 +142,20 @@ def stay_together(seed: int) -> Numbers:
             take_steps(model, getattr(torch.optim, name)(model.parameters(), lr=0.01), seed)
         letters, _ = copy_back_batch(32, 9, (3,), torch.Generator().manual_seed(seed))
         yield name, (models[0](letters) - models[1](letters)).abs().max().item()
+
+
+@claim("4: a split does what a loop of three heads has learned")
+def take_over(seed: int) -> Numbers:
+    """Yield the share of right letters one, two and three positions back, before and after."""
+    offsets = (1, 2, 3)
+    model, _ = train_copy_back(
+        lambda: LoopedMultiHeadAttention(24, 3), 24, offsets=offsets, steps=400, seed=seed
+    )
+    yield "with the loop", copy_back_accuracy(model, offsets)
+    split = SplitMultiHeadAttention(24, 3)
+    copy_weights(model.attention, split)
+    model.attention = split
+    yield "with the split", copy_back_accuracy(model, offsets)
 
 
 def take_steps(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:

@@ -1,8 +1,10 @@
-"""Generate book/*.ipynb from book/*.md, one way, the same bytes each time; --check compares."""
+"""Fill the exercises into book/*.md, and generate book/*.ipynb from it; --check compares.
+
+One way only, and the same bytes each time.
+"""
 
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -10,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from book_sources import Book
+from fill_exercises import fill_exercises
 from jupytext.myst import myst_to_notebook
 from plain_markdown import PlainMarkdown
 from refusal import RefusalError
+
+from cleanformer_lite.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
 SETUP_CELL = Path(__file__).with_name("setup_cell.txt")
@@ -75,19 +80,13 @@ def write_notebook(book: Book, stem: str) -> str:
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write all of it or nothing, so that an interruption leaves no half a notebook."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf8", newline="\n")
-    os.replace(partial, path)
-
-
 def make_notebooks(folder: Path, *, check: bool) -> list[Path]:
-    """Bring the notebooks in `folder` in step with its pages; return those that were not.
+    """Bring pages in step with the exercises, and notebooks with pages; return those that were not.
 
     Raises: RefusalError for a page that has no equal in plain Markdown.
     """
     book = Book(folder)
+    filled = fill_exercises(book, check=check)
     wanted = {
         folder / f"{stem}.ipynb": write_notebook(book, stem)
         for stem in book.texts
@@ -97,14 +96,14 @@ def make_notebooks(folder: Path, *, check: bool) -> list[Path]:
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_bytes() != text.encode()]
     if not check:
         for path in stale:
-            replace_file(path, wanted[path])
+            write_file(path, wanted[path])
         for path in leftover:
             path.unlink()
-    return [*stale, *leftover]
+    return [*filled, *stale, *leftover]
 
 
 def main() -> int:
-    """Generate, or with --check only compare; exit with 1 if a notebook was out of step."""
+    """Generate, or with --check only compare; exit with 1 if a file was out of step."""
     check = "--check" in sys.argv
     try:
         changed = make_notebooks(ROOT / "book", check=check)

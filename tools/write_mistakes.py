@@ -11,10 +11,12 @@ sys.path.insert(0, str(ROOT))
 from cleanformer_lite.checks import EXERCISES, MISTAKES, Mistake  # noqa: E402
 from cleanformer_lite.checks.course.split_heads import MODULE  # noqa: E402
 from cleanformer_lite.checks.engine.attention import module_of  # noqa: E402
+from cleanformer_lite.checks.engine.compare import same_outcome  # noqa: E402
 from cleanformer_lite.checks.engine.evidence import Evidence  # noqa: E402
-from cleanformer_lite.checks.engine.function_probe import FunctionProbe, right  # noqa: E402
+from cleanformer_lite.checks.engine.function_probe import FunctionProbe  # noqa: E402
 from cleanformer_lite.checks.engine.module_probe import FULL, failures, properties_for  # noqa: E402
 from cleanformer_lite.checks.engine.observe import observe_module  # noqa: E402
+from cleanformer_lite.checks.engine.trials import TRIALS  # noqa: E402
 from cleanformer_lite.files import write_file  # noqa: E402
 
 PAGE = ROOT / "book" / "species.md"
@@ -38,9 +40,10 @@ def mistake_modules() -> dict[str, tuple[type[nn.Module], ...]]:
 def failing(module: type[nn.Module], seed: int = SEED) -> tuple[str, ...]:
     """Name the properties that a module fails; one that raises fails to run, and nothing else."""
     observed = observe_module(module, FULL, seed)
-    if "small.plain.error" in observed or "large.plain.error" in observed:
+    evidence = Evidence(observed, FULL, seed)
+    if any(evidence.call(label, "plain").error is not None for label in TRIALS):
         return (RUNS,)
-    return tuple(failures(Evidence(observed, FULL, seed)))
+    return tuple(failures(evidence))
 
 
 def matrix(seed: int = SEED) -> Matrix:
@@ -131,9 +134,13 @@ def own(species: str) -> list[tuple[str, str]]:
     for exercise in EXERCISES.values():
         probe = exercise.probe
         if isinstance(probe, FunctionProbe) and species in probe.mistakes:
-            observed = probe.observe(probe.mistakes[species][0], SEED)
-            expected = probe.observe(probe.reference, SEED)
-            fails = next(case.fails for case in probe.cases if not right(observed, expected, case))
+            yours = probe.outcomes(probe.adapt(probe.mistakes[species][0]), SEED)
+            expected = probe.outcomes(probe.adapt(probe.reference), SEED)
+            fails = next(
+                case.fails
+                for case in probe.cases
+                if not same_outcome(yours[case.name], expected[case.name])
+            )
             found.append((exercise.id, fails))
     return found
 

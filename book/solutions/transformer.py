@@ -16,10 +16,10 @@ def decoder_mask(tokens, padding):
     return past & padding_mask(tokens, padding)  # (L, L) & (N, 1, 1, L) -> (N, 1, L, L)
 
 
-def mark_positions(places, embed_dim):
+def mark_positions(positions, embed_dim):
     """Use each angle twice."""
     even = torch.arange(0, embed_dim, 2)
-    angle = places[:, None] / 10_000 ** (even / embed_dim)  # (L, E / 2)
+    angle = positions[:, None] / 10_000 ** (even / embed_dim)  # (L, E / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
@@ -29,10 +29,10 @@ def next_piece_loss(predict, target, padding):
     return F.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=padding)
 
 
-def greedy(predict, rows, start, end, padding, longest):
+def greedy(predict, batch_size, start, end, padding, longest):
     """Add a column in each step, until every row has said its end."""
-    target = torch.full((rows, 1), start)
-    ended = torch.zeros(rows, dtype=torch.bool)
+    target = torch.full((batch_size, 1), start)
+    ended = torch.zeros(batch_size, dtype=torch.bool)
     for _ in range(longest):
         piece = predict(target)[:, -1].argmax(dim=-1).masked_fill(ended, padding)
         target = torch.cat([target, piece[:, None]], dim=1)

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from cleanformer_lite.checks.api import check, find, hint, hints_of, keep_progress, last_named
 from cleanformer_lite.checks.course import EXERCISES
-from cleanformer_lite.checks.exercise import Exercise, Observations, judge, observe
+from cleanformer_lite.checks.exercise import Exercise, judge, observe
 from cleanformer_lite.checks.mistake import MISTAKES, Mistake
+from cleanformer_lite.checks.observations import NoAnswer, Observations
 from cleanformer_lite.checks.progress import Progress
 from cleanformer_lite.checks.report import STATUSES, Counterexample, Report
 
@@ -24,6 +25,7 @@ __all__ = [
     "Exercise",
     "Expect",
     "Mistake",
+    "NoAnswer",
     "Observations",
     "Progress",
     "Report",

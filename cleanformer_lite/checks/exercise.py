@@ -3,13 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from torch import Tensor
-
+from cleanformer_lite.checks.observations import Observations
 from cleanformer_lite.checks.report import Report
 from cleanformer_lite.checks.session import kept
-
-Fact = Tensor | str | bool | int | float
-Observations = dict[str, Fact]
 
 
 class Probe(Protocol):

@@ -17,6 +17,7 @@ STATUSES = (
     *("crashed", "memory", "refused", "unreadable"),
 )
 WIDTH = 110
+MOST_SENTENCES = 4
 SIGNS = {"passed": "✓", "missing": "…"}
 
 
@@ -49,7 +50,8 @@ class Report:
 
     `species` names known mistakes, best first: one if it is certain, several if they cannot be told
     apart on this answer, none if no known mistake does the same. `failed` holds property names in
-    the order in which they are checked.
+    the order in which they are checked, and `broken` says each as a sentence that should be true.
+    `stage` says which stage of the computation goes wrong first, where that could be read.
     """
 
     exercise: str = ""
@@ -57,6 +59,8 @@ class Report:
     points: int = 0
     max_points: int = 0
     failed: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    stage: str = ""
     species: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
     message: str = ""
@@ -152,14 +156,21 @@ def _named(report: Report) -> list[Line]:
         return []
     known = [MISTAKES[name] for name in report.species if name in MISTAKES]
     if not known:
-        return [
-            Line("", "No mistake that we know does this; the first property that fails is shown.")
-        ]
+        return _unnamed(report)
     if len(known) > 1:
         return [Line("Two or more known mistakes do this: ", ", ".join(m.id for m in known))]
     (found,) = known
     named = [Line(f"Known mistake {found.id}: ", f"{found.cause}.")]
     return named + ([Line("Seen in ", found.thread, found.thread)] if found.thread else [])
+
+
+def _unnamed(report: Report) -> list[Line]:
+    """Say what does not hold, and where it begins, if no known mistake does the same."""
+    said = " ".join(report.broken[:MOST_SENTENCES])
+    others = len(report.broken) - MOST_SENTENCES
+    more = f" (and {others} more)" if others > 0 else ""
+    lines = [Line("No mistake that we know does this. What does not hold: ", said + more)]
+    return lines + ([Line("Goes wrong first: ", f"{report.stage}.")] if report.stage else [])
 
 
 def _width(line: Line) -> int:

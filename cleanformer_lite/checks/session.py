@@ -60,9 +60,20 @@ def kept(seed: int) -> Iterator[None]:
     with ExitStack() as undo:
         for give_back in (_python, _numpy, _torch_settings, _torch_modes, _streams):
             undo.enter_context(give_back())
-        # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
-        torch.default_generator.manual_seed(seed)
+        undo.enter_context(seeded(seed))
         yield
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have torch draw the same numbers on the processor each time, and put its generator back."""
+    # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
 
 
 @contextmanager
@@ -112,7 +123,6 @@ def _settings() -> list[Setting]:
             torch.set_deterministic_debug_mode,
             0,
         ),
-        (torch.default_generator.get_state, torch.default_generator.set_state, None),
         (_print_options, lambda options: torch.set_printoptions(**options), None),
     ]
 
@@ -146,7 +156,7 @@ def _torch_modes() -> Iterator[None]:
 
     Modes that an answer entered and never left are taken off again.
     """
-    device = torch.get_default_device()
+    device = _default_device()
     depth = len(_get_current_function_mode_stack())
     with ExitStack() as modes:
         if device.type != "cpu":
@@ -161,10 +171,15 @@ def _torch_modes() -> Iterator[None]:
         try:
             yield
         finally:
-            if torch.get_default_device().type != "cpu":
+            if _default_device().type != "cpu":
                 torch.set_default_device(None)
             while len(_get_current_function_mode_stack()) > depth:
                 torch._C._pop_torch_function_stack()
+
+
+def _default_device() -> torch.device:
+    """Say where tensors are made. `get_default_device` of torch 2.6 raises once None was set."""
+    return torch.empty(0).device
 
 
 @contextmanager

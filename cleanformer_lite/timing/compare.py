@@ -133,13 +133,12 @@ def compare(
     at both ends of a block. `inputs` are for all variants alike, or a mapping from a variant's name
     to its own. Interrupted, it keeps the whole rounds that it has, if there are any. `watch` is
     called after each round with what there is so far; if it returns True, that round is the last.
+    Turns spread a machine's drift over all variants, and medians leave out what hits a few blocks.
 
     Units: seconds.
 
     Raises: ValueError for no variants, fewer than two rounds, names that do not match, or variants
         that do not compute the same.
-
-    Source: interleaving as in Chen & Revels (2016), "Robust benchmarking in noisy environments".
     """
     with one_thread():
         found, turns = start_comparison(

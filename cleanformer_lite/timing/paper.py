@@ -1,6 +1,8 @@
 """What attention costs on paper: arithmetic, memory and launching, at a machine's own rates.
 
-A variant cannot be faster than its floor. How far above it lies says what there is to gain.
+A variant's floor is the time of its arithmetic, or of its memory, at the rates of one large product
+and one large copy in the same dtype. How far above it lies says what there is to gain. It may lie
+below: float16 on a CPU does, where a module's products run faster than that one large product.
 """
 
 import statistics
@@ -21,7 +23,7 @@ BACKWARD = 2  # the gradients of a matrix product are two products of its size
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine can do at best, as measured: multiplications, memory and launching.
+    """What a machine did in one large product, one large copy and one empty operator.
 
     `flops` counts additions and multiplications a second, `bandwidth` bytes a second, and `launch`
     is the seconds that an operator takes which has nothing to do.
@@ -65,7 +67,7 @@ def floor_seconds(
     variant: str = BASELINE,
     backward: bool = False,
 ) -> float:
-    """Return the least time for one call: arithmetic or memory, whichever takes longer."""
+    """Return a call's time at these rates: arithmetic or memory, whichever takes longer."""
     arithmetic = count_flops(shape, variant=variant, backward=backward) / rates.flops
     memory = count_bytes(shape, itemsize, variant=variant, backward=backward) / rates.bandwidth
     return max(arithmetic, memory)
@@ -90,7 +92,7 @@ def predict_seconds(
 
 
 def measure_rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Rates:
-    """Measure what this machine can do: a large product, a large copy, and an empty operator.
+    """Measure this machine's rates: a large product, a large copy, and an empty operator.
 
     Takes about a second. Units: operations, bytes and seconds, as in `Rates`.
     """

@@ -61,22 +61,27 @@ def _draw_bar(time: Quartiles, most: float) -> str:
     )
 
 
-def plot_law(operators: Sequence[int], seconds: Sequence[float], line: "Line") -> Any:
-    """Draw times against operators, with the line through them.
+def plot_law(
+    operators: Sequence[int], seconds: Sequence[float], line: "Line", heads: Sequence[int]
+) -> Any:
+    """Draw times against operators, each point with its number of heads, and the line through them.
 
-    Units: seconds. Returns a matplotlib Figure.
+    All in black, which `viewers.picture` turns into the page's ink. Units: seconds. Returns a
+    matplotlib Figure.
     """
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(5, 3.4), layout="constrained")
     ends = (0, max(operators))
-    axes.plot(
-        ends, [1e6 * (line.start + line.slope * x) for x in ends], color="grey", label=str(line)
-    )
-    axes.plot(operators, [1e6 * time for time in seconds], "o", color=INK, label="measured")
+    axes.plot(ends, [1e6 * (line.start + line.slope * x) for x in ends], "k--", linewidth=1)
+    axes.plot(operators, [1e6 * time for time in seconds], "ko")
+    for count, time, many in zip(operators, seconds, heads, strict=True):
+        if count >= max(operators) / 5:  # those of the smallest would lie on each other
+            label, point = f"{many} head{'s' if many > 1 else ''}", (count, 1e6 * time)
+            axes.annotate(label, point, (-9, 3), textcoords="offset points", ha="right")
+    axes.text(1, 0.02, str(line), transform=axes.transAxes, ha="right", va="bottom")
     axes.set_xlabel("operators in one call")
     axes.set_ylabel("microseconds")
-    axes.legend()
     pyplot.close(figure)
     return figure
 

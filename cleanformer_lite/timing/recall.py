@@ -202,7 +202,8 @@ def recall(
     """Pick the rows of a recording that were asked for."""
     if recording is None:
         name = "GPU" if kind == "cuda" else "CPU"
-        source = f"Not measured: no {name} here, and no recording from one yet."
+        source = f"Not measured: no {name} here, and no recording from one yet. "
+        source += "Where there is one, running this cell measures."
         source += f"\n{measured_elsewhere()}" if kind == "cuda" else ""
         return Timings([], source, tuple(names))
     rows = [

@@ -28,7 +28,7 @@ class WrongWay:
 
     def __str__(self) -> str:
         if self.off is None:
-            found = "not measured: it takes a GPU to see"
+            found = "only a GPU shows it"
         else:
             found = f"{self.off.median:.2f} times the right time"
             found += f" ({self.off.lower:.2f} to {self.off.upper:.2f})"

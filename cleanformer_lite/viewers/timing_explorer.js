@@ -157,7 +157,7 @@ export default {
       says,
       picture,
       board,
-      make("p", { class: "note" }, "The floor is the least that arithmetic or memory would take there. The scale is the same at all lengths."),
+      make("p", { class: "note" }, "The floor is what arithmetic or memory would take there, at this machine's best rates. The scale is the same at all lengths."),
       make("p", { class: "note" }, model.get("source")),
     );
     new ResizeObserver(() => {

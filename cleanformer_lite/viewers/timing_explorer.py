@@ -97,7 +97,6 @@ def explore_timings(recording: Recording | None = None) -> TimingExplorer:
         rows.setdefault(f"{direction}|{row.length}|{row.num_heads}", []).append(as_shown(row))
     lengths = sorted({row.length for row in chosen})
     heads = sorted({row.num_heads for row in chosen})
-    missing = "" if recording.birth.kind == "cuda" else " From a GPU: not measured."
     return TimingExplorer(
         rows=rows,
         names=list(names_shown()),
@@ -105,7 +104,7 @@ def explore_timings(recording: Recording | None = None) -> TimingExplorer:
         heads=heads,
         length=lengths[0],
         head_count=heads[len(heads) // 2],
-        source=f"One sequence, E = {width}, {usual}. Recorded on {recording.birth}.{missing}",
+        source=f"One sequence, E = {width}, {usual}. Recorded on {recording.birth}.",
     )
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from book_sources import Book
 
 from tests.book.looking import Seen, look
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9]*.md"))
+CHAPTERS = Book(ROOT / "book").chapters
 PAGES = [
     *(
         path.relative_to(ROOT).with_suffix(".html").as_posix()

@@ -5,11 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from book_sources import Book
 from questions import check_prediction, check_quiz, read_question
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 PAGES = sorted(BOOK.glob("*.md"))
-CHAPTERS = sorted(BOOK.glob("0*.md"))
+CHAPTERS = [BOOK / f"{name}.md" for name in Book(BOOK).chapters]
 DIRECTIVE = re.compile(r"^```\{(predict|quiz|reveal)\} *(\S*)\n(.*?)^```$", re.M | re.S)
 OPTION = re.compile(r"^:([\w-]+): *(.*)$")
 WAITS = re.compile(r"^```\{code-cell\}.*\n(?:---\n)?:?tags: \[[^\]]*\bwaits", re.M)

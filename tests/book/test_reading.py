@@ -27,7 +27,7 @@ def found(page: Any) -> list[str]:
         ("view transpose", "04_split_heads.html"),
         ("sliced", "05_sliced_heads.html"),
         ("flash attention", "06_fused_heads.html"),
-        ("contiguous", "species.html"),
+        ("contiguous", "04_split_heads.html"),
         ("softmx", "01_single_head.html"),
         ("ModuleList", "03_looped_heads.html"),
     ],

@@ -55,7 +55,22 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         ),
     ),
     "softmax_over_queries": (((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=-2")),),),
-    "softmax_over_another_axis": (((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=0")),),),
+    "softmax_over_another_axis": (
+        ((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=0")),),
+        (
+            (
+                WEIGHTS,
+                "weights = scores.reshape(n * self.h, l, l).softmax(0).view(scores.shape)\n        "
+                "weights = weights.masked_fill(~allowed, 0.0)",
+            ),
+        ),
+        (
+            (
+                WEIGHTS,
+                "weights = scores.flatten(2).softmax(2).view(scores.shape) * allowed",
+            ),
+        ),
+    ),
     "softmax_over_heads": (
         ((WEIGHTS, WEIGHTS.replace("dim=-1", "dim=1")),),
         (
@@ -93,7 +108,11 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             (WEIGHTS, "weights = scores.softmax(dim=-1)"),
         ),
     ),
-    "mask_ignored": (((WITH_MASK, "pass"),), ((WITH_MASK, "pass"), ("if is_causal:", "if False:"))),
+    "mask_ignored": (
+        ((WITH_MASK, "pass"),),
+        ((WITH_MASK, "pass"), ("if is_causal:", "if False:")),
+        (("if attn_mask is not None:", "if attn_mask is not None and not is_causal:"),),
+    ),
     "mask_added": (
         (
             (FILL, "scores = scores + allowed.float()"),
@@ -115,6 +134,14 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             (WEIGHTS, "weights = scores.softmax(dim=-1)"),
         ),
         ((FILL, FILL.replace("torch.finfo(scores.dtype).min", "-10")),),
+        (
+            (FILL, FILL.replace("torch.finfo(scores.dtype).min", "-17.5")),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
+        (
+            (FILL, "scores = scores + torch.log(allowed + 1e-4)"),
+            (WEIGHTS, "weights = scores.softmax(dim=-1)"),
+        ),
     ),
     "gradient_lost": (
         ((SPLIT, SPLIT.replace("self.qkv(x)", "self.qkv(x).detach()")),),
@@ -189,6 +216,10 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             ("dropped = F.dropout(weights, self.p, self.training)", "dropped = weights"),
             ("self.proj(mixed)", "F.dropout(self.proj(mixed), self.p, self.training)"),
         ),
+        (
+            ("F.dropout(weights", "F.dropout1d(weights.flatten(0, 1)"),
+            ("self.training)", "self.training).view(weights.shape)"),
+        ),
         (("F.dropout(weights, self.p", "F.dropout(weights, self.p and 1 - self.p"),),
         (
             ("dropped = F.dropout(weights, self.p, self.training)", "dropped = weights"),
@@ -244,6 +275,94 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             (
                 SPLIT,
                 'q, k, v = torch.einsum("nlhd,phcd->pnhlc", x.view(n, l, -1, self.d), self.qkv)',
+            ),
+        ),
+    ),
+    "one_key_head": (
+        (
+            (
+                INIT,
+                "self.qv = nn.Linear(embed_dim, 2 * embed_dim)\n        "
+                "self.k = nn.Linear(embed_dim, embed_dim // num_heads, bias=False)",
+            ),
+            (
+                SPLIT,
+                "q, v = self.qv(x).view(n, l, 2, self.h, self.d).permute(2, 0, 3, 1, 4)\n        "
+                "k = self.k(x)[:, None].repeat(1, self.h, 1, 1)",
+            ),
+        ),
+        (
+            (
+                INIT,
+                "self.q = nn.Linear(embed_dim, embed_dim)\n        "
+                "self.kv = nn.Linear(embed_dim, 2 * (embed_dim // num_heads))",
+            ),
+            (
+                SPLIT,
+                "q = self.q(x).view(n, l, self.h, self.d).transpose(1, 2)\n        "
+                "k, v = (p[:, None].expand(-1, self.h, -1, -1) for p in self.kv(x).chunk(2, -1))",
+            ),
+        ),
+        ((SPLIT, SPLIT + "\n        k = k[:, :1].expand(q.shape)"),),
+    ),
+    "key_uses_query": (
+        ((SPLIT, SPLIT + "\n        k = q"),),
+        (
+            (INIT, "self.qkv = nn.Linear(embed_dim, embed_dim)"),
+            (SPLIT, "q = k = v = self.qkv(x).view(n, l, self.h, self.d).transpose(1, 2)"),
+        ),
+    ),
+    "only_last_head": (
+        (
+            (
+                MIX,
+                "mixed = torch.zeros(n, l, e)\n        for i in range(self.h):\n            "
+                "mixed = F.pad(dropped[:, i] @ v[:, i], (e - self.d, 0))",
+            ),
+        ),
+    ),
+    "residual_inside": (
+        (("self.proj(mixed), weights", "torch.add(x, self.proj(mixed)), weights"),),
+    ),
+    "heads_not_transposed": (
+        (
+            (
+                SPLIT,
+                "q, k, v = (p.unflatten(-1, (self.h, self.d)) for p in self.qkv(x).chunk(3, -1))",
+            ),
+            (
+                FILL,
+                "if attn_mask is not None or is_causal:\n            raise RuntimeError('sizes')",
+            ),
+            (WEIGHTS, "weights = scores.softmax(-1)"),
+            (MIX, 'mixed = torch.einsum("nlhs,nlsd->nlhd", dropped, v).reshape(n, l, e)'),
+        ),
+    ),
+    "mask_of_the_first": (
+        (
+            (
+                WITH_MASK,
+                "allowed = allowed & attn_mask.expand(n, self.h, l, l)[0]",
+            ),
+        ),
+        (
+            (
+                WITH_MASK,
+                "allowed = allowed & attn_mask.expand(n, self.h, l, l)[:, 0].unsqueeze(1)",
+            ),
+        ),
+    ),
+    "heads_summed": (
+        (
+            (
+                MIX,
+                'mixed = torch.einsum("nhls,nhsd->nld", dropped, v).repeat(1, 1, self.h)',
+            ),
+        ),
+        (
+            (
+                MIX,
+                "mixed = (dropped @ v).mean(1).repeat(1, 1, self.h)",
             ),
         ),
     ),

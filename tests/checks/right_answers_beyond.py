@@ -171,17 +171,17 @@ def decoder_by_minus(tokens: Tensor, padding: int) -> Tensor:
     return ~(blocked | (tokens == padding)[:, None, None, :])
 
 
-def marks_by_exponential(places: Tensor, embed_dim: int) -> Tensor:
+def marks_by_exponential(positions: Tensor, embed_dim: int) -> Tensor:
     rates = torch.exp(torch.arange(0, embed_dim, 2) * (-math.log(10000.0) / embed_dim))
-    marks = torch.empty(len(places), embed_dim)
-    marks[:, 0::2] = torch.sin(places.unsqueeze(1) * rates)
-    marks[:, 1::2] = torch.cos(places.unsqueeze(1) * rates)
+    marks = torch.empty(len(positions), embed_dim)
+    marks[:, 0::2] = torch.sin(positions.unsqueeze(1) * rates)
+    marks[:, 1::2] = torch.cos(positions.unsqueeze(1) * rates)
     return marks
 
 
-def marks_by_phase(places: Tensor, embed_dim: int) -> Tensor:
+def marks_by_phase(positions: Tensor, embed_dim: int) -> Tensor:
     number = torch.arange(embed_dim)
-    angle = places[:, None] / 10000 ** ((number - number % 2) / embed_dim)
+    angle = positions[:, None] / 10000 ** ((number - number % 2) / embed_dim)
     return torch.sin(angle + (number % 2) * math.pi / 2)
 
 
@@ -248,7 +248,7 @@ RIGHT: list[tuple[str, Answer]] = [
     ("transformer.decoder_mask", decoder_by_minus),
     ("transformer.positions", marks_by_exponential),
     ("transformer.positions", marks_by_phase),
-    ("transformer.positions", lambda places, width: positions(31, width)[places]),
+    ("transformer.positions", lambda marked, width: positions(31, width)[marked]),
     ("transformer.loss", loss_by_log_softmax),
     ("transformer.loss", loss_by_transpose),
     ("transformer.loss", loss_by_package),
@@ -299,9 +299,9 @@ WRONG: list[tuple[str, str, Answer]] = [
     (
         "transformer.positions",
         "positions_exponent_doubled",
-        lambda places, width: torch.stack(
+        lambda marked, width: torch.stack(
             [
-                (torch.cos if j % 2 else torch.sin)(places / 10000 ** (2 * j / width))
+                (torch.cos if j % 2 else torch.sin)(marked / 10000 ** (2 * j / width))
                 for j in range(width)
             ],
             dim=1,

@@ -6,7 +6,7 @@ from write_mistakes import mistake_modules
 
 from cleanformer_lite.checks import EXERCISES, MISTAKES, Counterexample, Report, check
 from cleanformer_lite.checks.engine.attention import AttentionModule
-from cleanformer_lite.checks.engine.observations import paired
+from cleanformer_lite.checks.engine.compare import paired
 
 EVIL = "<script>alert(1)</script>"
 

@@ -12,6 +12,7 @@ from cleanformer_lite.checks.course.split_heads import MODULE
 from cleanformer_lite.checks.engine.attention import Attention, module_of
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
+from cleanformer_lite.checks.observations import ModuleObservations
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
 
@@ -23,8 +24,12 @@ NOT_LOOPED = (
     *("causal_mask_shifted", "masks_joined_by_or"),
     *("dropout_in_eval", "dropout_unused", "dropout_elsewhere"),
 )
+# Nor have these variants of mistakes that it does show.
+OF_CAUSAL_ALONE = ("mask_ignored-2", "mask_ignored-5")
 # Seen in an output alone, without masks.
 IN_OUTPUT = (
+    *("one_key_head", "key_uses_query", "only_last_head", "residual_inside"),
+    *("heads_not_transposed", "heads_summed"),
     "built_in_forward",
     "plain_list",
     "shared_layer",
@@ -84,15 +89,17 @@ def test_right_answers_pass_in_every_style(module: type[nn.Module]) -> None:
 
 @pytest.mark.parametrize("module", RIGHT, ids=lambda module: module.__name__)
 def test_the_projections_of_every_style_are_found(module: type[nn.Module]) -> None:
-    facts = observe(MODULE, module, SEED)
-    assert Evidence(facts, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
+    observed = observe(MODULE, module, SEED)
+    assert isinstance(observed, ModuleObservations)
+    assert Evidence(observed, MODULE.probe.contract, SEED).readings  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("seed", [126533941, 2076216121, 1208364238, 546059750])
 def test_a_gradient_that_is_nothing_by_chance_hides_no_projection(seed: int) -> None:
     """With these one row of the values has next to none for one token."""
-    facts = observe(MODULE, module_of(Attention), seed)
-    readings = Evidence(facts, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
+    observed = observe(MODULE, module_of(Attention), seed)
+    assert isinstance(observed, ModuleObservations)
+    readings = Evidence(observed, MODULE.probe.contract, seed).readings  # type: ignore[attr-defined]
     assert len(readings) >= 2
 
 
@@ -106,10 +113,13 @@ def test_every_mistake_is_named_in_two_styles(species: str, module: type[nn.Modu
 
 
 @pytest.mark.parametrize(("species", "module"), in_two_styles())
-def test_a_loop_is_judged_by_the_same_mistakes(species: str, module: type[nn.Module]) -> None:
+def test_a_loop_is_judged_by_the_same_mistakes(
+    species: str, module: type[nn.Module], request: pytest.FixtureRequest
+) -> None:
     report = judge(LOOPED, observe(LOOPED, module, SEED), SEED)
-    assert report.species == (() if species in NOT_LOOPED else (species,))
-    assert report.passed == (species in NOT_LOOPED)
+    right = species in NOT_LOOPED or request.node.callspec.id in OF_CAUSAL_ALONE
+    assert report.species == (() if right else (species,))
+    assert report.passed == right
 
 
 @pytest.mark.parametrize(("species", "module"), in_two_styles())

@@ -91,7 +91,7 @@ def _enter(mode: Any) -> None:
 
 CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "dtype": (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
-    "device": (torch.get_default_device, lambda: torch.set_default_device("meta")),
+    "device": (lambda: torch.empty(0).device, lambda: torch.set_default_device("meta")),
     "threads": (torch.get_num_threads, lambda: torch.set_num_threads(2)),
     "anomaly": (torch.is_anomaly_enabled, lambda: torch.set_anomaly_enabled(True)),
     "matmul": (

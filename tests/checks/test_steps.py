@@ -14,6 +14,7 @@ from cleanformer_lite.checks.engine.attention import (
 from cleanformer_lite.checks.engine.diagnosis import steps_of
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.trials import LARGE, Contract, compared_calls, together
+from cleanformer_lite.checks.observations import ModuleObservations
 from tests.checks.right_answers import RIGHT
 
 SEED = 7
@@ -29,7 +30,9 @@ COMPARED = {
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
     """One comparison for all: what one behaviour leaves behind, the next one finds."""
-    return Evidence(observe(MODULE, RIGHT[3], SEED), Contract(), SEED).comparisons[0]
+    observed = observe(MODULE, RIGHT[3], SEED)
+    assert isinstance(observed, ModuleObservations)
+    return Evidence(observed, Contract(), SEED).comparisons[0]
 
 
 @pytest.mark.parametrize("name", COMPARED)
@@ -54,8 +57,9 @@ def test_a_mistake_changes_nothing_but_known_steps() -> None:
         *OF_MASKS,
         "fill",
         "uses_out",
-        "is_tied",
+        "tied",
         "shows_in_values",
+        "needs_causal",
         "not_in",
         "forms",
         "low",

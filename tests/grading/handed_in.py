@@ -83,9 +83,10 @@ merge_heads.patched = (checks, exercise, report, wire, torch)
 WRITES_EVERYWHERE = """
 import os
 from cleanformer_lite.checks.grading.wire import encode
+from cleanformer_lite.checks.observations import CaseOutcome, FunctionObservations
 def merge_heads(x):
     message = {"outcome": "observed", "status": "passed", "points": 2, "nonce": "0" * 32}
-    frame = encode(message, {}, 10**6)
+    frame = encode(message, FunctionObservations(), 10**6)
     for descriptor in range(3, 64):
         try:
             os.write(descriptor, frame)
@@ -96,12 +97,13 @@ def merge_heads(x):
 STEALS_THE_NONCE = """
 import os, sys
 from cleanformer_lite.checks.grading.wire import encode
+from cleanformer_lite.checks.observations import CaseOutcome, FunctionObservations
 def merge_heads(x):
     frame = sys._getframe()
     while "task" not in frame.f_locals:
         frame = frame.f_back
     message = {"outcome": "observed", "passed": True, "nonce": frame.f_locals["task"]["nonce"]}
-    forged = encode(message, {"passed": True, "status": "passed", "points": 2}, 10**6)
+    forged = encode(message, FunctionObservations({"passed": CaseOutcome(True)}), 10**6)
     for descriptor in range(3, 64):
         try:
             os.write(descriptor, forged)
@@ -195,10 +197,10 @@ def merge_heads(x):
     while "task" not in frame.f_locals:
         frame = frame.f_back
     message = {"outcome": "observed", "nonce": frame.f_locals["task"]["nonce"]}
-    told = json.dumps({"message": message, "values": {}, "double": []}).encode()
+    told = json.dumps({"message": message, "observed": {"tensor": "a"}, "double": []}).encode()
     tensors = {
         "header": {"dtype": "U8", "shape": [len(told)], "data_offsets": [0, len(told)]},
-        "tensor/a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [len(told), len(told)]},
+        "a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [len(told), len(told)]},
     }
     header = json.dumps(tensors).encode()
     for descriptor in range(3, 64):

@@ -16,6 +16,7 @@ from cleanformer_lite.checks.grading.limits import Limits
 from cleanformer_lite.checks.grading.result import Observed
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.sandbox import Sandbox, choose, require
+from cleanformer_lite.checks.observations import texts
 from tests.grading.handed_in import RIGHT
 from tests.grading.running import observed
 
@@ -40,9 +41,7 @@ def merge_heads(x):
 
 def told(seen: Observed) -> str:
     """Return what an answer told."""
-    errors = [
-        fact for fact in seen.observations.values() if isinstance(fact, str) and "told:" in fact
-    ]
+    errors = [text for text in texts(seen.observations) if "told:" in text]
     assert errors, (seen.status, seen.message)
     return errors[0].split("told: ")[1]
 
@@ -85,7 +84,7 @@ def merge_heads(x):
     exec(open({str(other)!r}).read(), found)
     return found["merge_heads"](x)
 """
-    errors = [str(value) for value in run(copies).observations.values()]
+    errors = list(texts(run(copies).observations))
     assert any("PermissionError" in text or "FileNotFoundError" in text for text in errors)
 
 
@@ -223,8 +222,7 @@ def merge_heads(x):
         with open(f"{i}-{x.numel()}", "wb") as file:
             file.write(bytes(15 * 2**20))
 """
-    errors = [value for value in run(fills).observations.values() if isinstance(value, str)]
-    assert any("No space left" in text for text in errors)
+    assert any("No space left" in text for text in texts(run(fills).observations))
 
 
 def test_processes_left_behind_are_killed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from cleanformer_lite.checks.grading.paper import grade_file
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import Submission
 from cleanformer_lite.checks.grading.wire import encode
+from cleanformer_lite.checks.observations import CaseOutcome, FunctionObservations, Raised
 from tests.grading.handed_in import MERGE, RIGHT, WRONG, notebook
 from tests.grading.running import grade, graded
 
@@ -193,7 +194,13 @@ def test_what_is_made_to_slow_the_judge_takes_no_points_and_no_other_answer(
     good = runner.run(MERGE, answer["code"], 1)
     forged = encode(
         {"outcome": "observed", "nonce": good.nonce},
-        {"tiny.error": text, "tiny_wide.error": text[:10], "large.error": text[:10]},
+        FunctionObservations(
+            {
+                "tiny": CaseOutcome(error=Raised(text)),
+                "tiny_wide": CaseOutcome(error=Raised(text[:10])),
+                "large": CaseOutcome(error=Raised(text[:10])),
+            }
+        ),
         Limits().result,
     )
     results = runner.judge([replace(good, frame=forged), good])

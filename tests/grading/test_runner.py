@@ -5,12 +5,13 @@ import signal
 
 import pytest
 
-from cleanformer_lite.checks import EXERCISES, judge
+from cleanformer_lite.checks import EXERCISES, NoAnswer, judge
 from cleanformer_lite.checks.grading.limits import Limits
 from cleanformer_lite.checks.grading.result import understand
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.slots import SlotLost
 from cleanformer_lite.checks.grading.wire import encode
+from cleanformer_lite.checks.observations import WrongKind, texts
 from tests.grading.handed_in import MERGE, RIGHT
 from tests.grading.running import graded, observed
 
@@ -31,7 +32,7 @@ def test_answers_do_not_see_each_other(runner: Runner) -> None:
     looks = "import torch\ndef merge_heads(x): return x + torch.left_behind"
     assert observed(runner, leaves).status == "observed"
     seen = observed(runner, looks)
-    assert any("left_behind" in str(fact) for fact in seen.observations.values())
+    assert any("left_behind" in text for text in texts(seen.observations))
 
 
 def test_answer_that_is_too_large_for_a_pipe_is_run(runner: Runner) -> None:
@@ -72,7 +73,7 @@ def test_a_closed_runner_runs_nothing() -> None:
 
 
 NORMAL = {"exit": 0, "in_time": True, "seconds": 1.0, "cpu_seconds": 1.0, "peak_kib": 1}
-GOOD = encode({"outcome": "observed", "nonce": "n", "notes": ["x"]}, {"a": 1}, 10_000)
+GOOD = encode({"outcome": "observed", "nonce": "n", "notes": ["x"]}, WrongKind("int"), 10_000)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,18 @@ GOOD = encode({"outcome": "observed", "nonce": "n", "notes": ["x"]}, {"a": 1}, 1
         (None, {}, "refused"),
         (GOOD + GOOD, {}, "refused"),
         (GOOD[:-1], {}, "refused"),
-        (encode({"outcome": "observed", "nonce": "other"}, {}, 10_000), {}, "refused"),
-        (encode({"outcome": ["observed"], "nonce": "n"}, {}, 10_000), {}, "crashed"),
+        (encode({"outcome": "observed", "nonce": "other"}, NoAnswer(), 10_000), {}, "refused"),
+        (encode({"outcome": ["observed"], "nonce": "n"}, NoAnswer(), 10_000), {}, "crashed"),
         (
-            encode({"outcome": "raised", "error": "MemoryError", "nonce": "n"}, {}, 999),
+            encode({"outcome": "raised", "error": "MemoryError", "nonce": "n"}, NoAnswer(), 999),
             {},
             "memory",
         ),
-        (encode({"outcome": "missing", "notes": 3, "nonce": "n"}, {}, 10_000), {}, "missing"),
+        (
+            encode({"outcome": "missing", "notes": 3, "nonce": "n"}, NoAnswer(), 10_000),
+            {},
+            "missing",
+        ),
     ],
 )
 def test_what_comes_back_is_understand(

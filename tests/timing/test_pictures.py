@@ -30,12 +30,14 @@ def test_times_far_apart_stand_as_points_on_a_logarithmic_axis() -> None:
 def test_the_law_is_drawn_through_what_was_measured() -> None:
     operators, seconds = [9, 16, 30], [1.0e-5, 1.7e-5, 3.1e-5]
     line = fit_line(operators, seconds)
-    axes = plot_law(operators, seconds, line).axes[0]
+    axes = plot_law(operators, seconds, line, [1, 2, 4]).axes[0]
     law, measured = axes.lines
     assert list(measured.get_xdata()) == operators
     assert [round(y, 6) for y in measured.get_ydata()] == [10, 17, 31]
     assert [round(y, 6) for y in law.get_ydata()] == [1, 31]  # from no operator to the most
-    assert "R2 = 1.0000" in axes.get_legend().get_texts()[0].get_text()
+    labels = [text.get_text().strip() for text in axes.texts]
+    assert labels == ["1 head", "2 heads", "4 heads", str(line)]
+    assert [round(y, 6) for _, y in (text.xy for text in axes.texts[:3])] == [10, 17, 31]
 
 
 def test_a_table_of_bars_has_one_scale_from_zero() -> None:

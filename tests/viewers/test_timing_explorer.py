@@ -131,12 +131,6 @@ def test_without_a_script_it_is_a_table_with_its_birth() -> None:
         assert part.lower() in text.lower()
 
 
-def test_a_cpu_recording_says_that_there_is_none_from_a_gpu() -> None:
-    cpu = replace(made_up(), birth=replace(BIRTH, kind="cpu", threads=1, driver=None))
-    assert "From a GPU: not measured." in explore_timings(cpu).source
-    assert "not measured" not in explore_timings(made_up()).source
-
-
 def test_what_was_not_recorded_cannot_be_picked() -> None:
     viewer = explore_timings(made_up())
     with pytest.raises(ValueError, match=r"wanted one of the recorded \[1, 4, 8\], got 3"):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from cleanformer_lite.checks.engine import references
+from cleanformer_lite.checks.engine.equality import one_by_one
 from cleanformer_lite.checks.engine.function_probe import Arguments, Case, FunctionProbe
 from cleanformer_lite.checks.engine.trials import draw
 from cleanformer_lite.checks.exercise import Exercise
@@ -71,9 +72,11 @@ def dropped_shares(
     allowed = allowed if attn_mask is None else allowed & attn_mask
     keys = allowed.sum(dim=-1)[:, None]  # (L, 1), for shares (N, L, H)
     kept = share * keys * (1 - dropout)
-    whole = bool(((kept - kept.round()).abs() < 1e-2).all())
+    whole = bool(((kept - kept.round()).abs() < 1e-2).all() and (kept < keys + 1e-2).all())
     left = float(kept.sum() / keys.expand(kept.shape).sum())
+    alike = kept[:, keys[:, 0] == keys.max()].round()  # queries that may attend to as many keys
     return {
+        "weights are dropped one by one": one_by_one(alike, int(keys.max())),
         "heads lose whole weights": bool(apart < 1e-3 * value.abs().max()),
         "kept weights are divided by 1 - p": whole,
         "so many are dropped": whole and abs(left - (1 - dropout)) < 0.1,
@@ -89,7 +92,7 @@ def forward_case(
     `alike` makes all tokens one token, and the last matrix the identity.
     """
     batch, length, heads, width = sizes
-    small = name.startswith("tiny")
+    small = sizes == SMALL
 
     def make(generator: Generator) -> Arguments:
         embed_dim = heads * width

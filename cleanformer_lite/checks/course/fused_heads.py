@@ -20,16 +20,16 @@ from cleanformer_lite.checks.mistakes.forms import in_blocks
 def thirds_case(name: str, fails: str, *sizes: int) -> Case:
     """A case of `split_projection`: sizes are N, L, H, D; counted numbers when there are few."""
     batch, length, heads, width = sizes
+    shape = (batch, length, 3 * heads * width)
+    size = int(torch.Size(shape).numel())
+    small = size <= 16
 
     def make(generator: Generator) -> Arguments:
-        shape = (batch, length, 3 * heads * width)
-        size = int(torch.Size(shape).numel())
-        small = size <= 16
         counted = torch.arange(1.0, size + 1).view(shape)
         projected = counted if small else torch.randn(shape, generator=generator)
         return {"projected": projected, "num_heads": heads}
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 THIRDS = Exercise(
@@ -63,13 +63,14 @@ THIRDS = Exercise(
 )
 
 
-def merge_case(name: str, fails: str, rows: int, width: int, empty: Sequence[int] = ()) -> Case:
+def merge_case(
+    name: str, fails: str, rows: int, width: int, empty: Sequence[int] = (), *, small: bool = False
+) -> Case:
     """A case of `merge_blocks`; `empty` says which of the two blocks held no key."""
 
     def make(generator: Generator) -> Arguments:
         made: Arguments = {}
         for block, prefix in enumerate(("", "other_")):
-            small = name.startswith("tiny")
             # Whose top is the larger one takes turns, so that a slip on either side shows.
             lead = 3.0 * (torch.arange(rows)[:, None] % 2 == (1 - block))
             top = draw(generator, rows, 1, by_hand=small).clamp(-1, 1) + lead
@@ -110,9 +111,9 @@ MERGE = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            merge_case("tiny", "both_sides_rescaled", 1, 1),
-            merge_case("tiny_empty", "a_side_without_keys", 1, 1, empty=(0,)),
-            merge_case("tiny_nothing", "no_keys_at_all", 1, 1, empty=(0, 1)),
+            merge_case("tiny", "both_sides_rescaled", 1, 1, small=True),
+            merge_case("tiny_empty", "a_side_without_keys", 1, 1, empty=(0,), small=True),
+            merge_case("tiny_nothing", "no_keys_at_all", 1, 1, empty=(0, 1), small=True),
             merge_case("large", "any_sizes", 5, 7),
             merge_case("large_empty", "any_side_without_keys", 5, 7, empty=(1,)),
         ),
@@ -154,12 +155,11 @@ def watched(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def blocked_case(name: str, fails: str, *sizes: int) -> Case:
+def blocked_case(name: str, fails: str, *sizes: int, small: bool = False) -> Case:
     """A case of `blocked_attention`: sizes are L, S, D and the block."""
     length, keys, width, block = sizes
 
     def make(generator: Generator) -> Arguments:
-        small = name.startswith("tiny")
         spread = 1.0 if small else 1.5  # scores far apart: a slip in rescaling shows
         made: Arguments = {"query": spread * draw(generator, length, width, by_hand=small)}
         for part in ("key", "value"):
@@ -191,9 +191,9 @@ BLOCKED = Exercise(
     difficulty=3,
     probe=FunctionProbe(
         cases=(
-            blocked_case("tiny", "two_blocks", 1, 2, 1, 1),
-            blocked_case("tiny_short", "the_last_block_is_shorter", 1, 3, 1, 2),
-            blocked_case("tiny_scale", "scale", 1, 2, 2, 1),
+            blocked_case("tiny", "two_blocks", 1, 2, 1, 1, small=True),
+            blocked_case("tiny_short", "the_last_block_is_shorter", 1, 3, 1, 2, small=True),
+            blocked_case("tiny_scale", "scale", 1, 2, 2, 1, small=True),
             blocked_case("large", "any_sizes", 5, 24, 7, 5),
             blocked_case("long", "never_holds_all_scores", 1, LONG, 3, 4),
         ),

@@ -1,5 +1,7 @@
 """Exercises of the chapter on layers that nobody registered: count them, find them, mend them."""
 
+from collections.abc import Callable
+
 from torch import Generator, nn
 
 from cleanformer_lite.checks.engine import references
@@ -53,25 +55,46 @@ COUNT = Exercise(
 
 
 class Net(nn.Module):
-    """A module with layers in places that are listed, and in places that are not."""
+    """A module with layers where they are listed, and attributes of all kinds beside them."""
 
-    def __init__(self, *hidden: str) -> None:
+    def __init__(self, **attributes: object) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(2)
         self.blocks = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
-        self.sizes = [2, 3]
-        self.names = ["norm", "blocks"]
-        for name in hidden:
-            setattr(self, name, [nn.Linear(2, 2), nn.Linear(2, 2)])
+        for name, value in {"sizes": [2, 3], "names": ["norm"], **attributes}.items():
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        lists = [(name, value) for name, value in vars(self).items() if isinstance(value, list)]
+        said = ", ".join(f"{name} = {_named(value)}" for name, value in lists)
+        return f"<blocks = a ModuleList, {said}>"
 
 
-def net_case(name: str, fails: str, *hidden: str) -> Case:
-    """A case of `hidden_layers`."""
+def _named(value: object) -> str:
+    """Write a list with the kinds of its layers."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_named, value))}]"
+    return type(value).__name__ if isinstance(value, nn.Module) else repr(value)
+
+
+def net_case(name: str, fails: str, **lists: list[str]) -> Case:
+    """A case of `hidden_layers`; each list is given by the names of its items."""
 
     def make(generator: Generator) -> Arguments:
-        return {"module": Net(*hidden)}
+        return {"module": Net(**{n: [ITEMS[item]() for item in v] for n, v in lists.items()})}
 
     return Case(name, fails, make)
+
+
+ITEMS: dict[str, Callable[[], object]] = {
+    "layer": lambda: nn.Linear(2, 2),
+    "list of layers": lambda: nn.ModuleList([nn.Linear(2, 2)]),
+    "none": lambda: None,
+    "text": lambda: "relu",
+    "numbers": lambda: [2, [3]],
+    "nothing": lambda: [],
+}
+TWO = ["layer", "layer"]
 
 
 FIND = Exercise(
@@ -95,11 +118,17 @@ FIND = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            net_case("tiny", "finds_the_list", "heads"),
+            net_case("tiny", "finds_the_list", heads=TWO),
             net_case("none", "finds_nothing_in_a_sound_module"),
-            net_case("several", "finds_all_in_order", "late", "heads", "early"),
+            net_case("empty", "an_empty_list_is_harmless", later=[]),
+            net_case("mixed", "one_layer_is_enough", heads=["none", "layer"]),
+            net_case("text", "one_layer_is_enough", steps=["layer", "text"]),
+            net_case("nested", "lists_in_lists_are_no_layers", table=["numbers", "nothing"]),
+            net_case("any_layer", "any_kind_of_layer", parts=["numbers", "list of layers"]),
+            net_case("several", "finds_all_in_order", late=TWO, heads=TWO, early=TWO),
         ),
         reference=references.hidden_layers,
+        mistakes=known_in("registration_bug.find"),
     ),
 )
 

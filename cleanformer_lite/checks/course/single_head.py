@@ -21,12 +21,13 @@ def drawn(generator: Generator, *shape: int) -> Tensor:
 def scores_case(name: str, fails: str, lead: tuple[int, ...], *sizes: int) -> Case:
     """A case of `scores`: sizes are L, S, D."""
     length, keys, width = sizes
+    small = length * keys * width <= 8
 
     def make(generator: Generator) -> Arguments:
         query = drawn(generator, *lead, length, width)
         return {"query": query, "key": drawn(generator, *lead, keys, width)}
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 SCORES = Exercise(
@@ -62,13 +63,15 @@ SCORES = Exercise(
 def mask_case(name: str, fails: str, rows: list[list[int]], half: bool = False) -> Case:
     """A case of `masked_softmax`: rows of 0 and 1, put before two leading axes when large."""
 
-    def make(generator: Generator) -> Arguments:
-        mask = references.mask(rows)
-        lead = () if name.startswith("tiny") else (2, 3)
-        scores = drawn(generator, *lead, *mask.shape)
-        return {"scores": scores.half() if half else scores, "attn_mask": mask}
+    mask = references.mask(rows)
+    small = mask.numel() <= 4
 
-    return Case(name, fails, make, gradient=not half and not name.startswith("tiny"))
+    def make(generator: Generator) -> Arguments:
+        lead = () if small else (2, 3)
+        scores = drawn(generator, *lead, *mask.shape)
+        return {"scores": scores.half() if half else scores, "attn_mask": mask.clone()}
+
+    return Case(name, fails, make, gradient=not half and not small)
 
 
 def _low_scores(generator: Generator) -> Arguments:
@@ -123,6 +126,7 @@ def attention_case(
 ) -> Case:
     """A case of `attention`: sizes are L, S, D; the mask is left out if there is none."""
     length, keys, width = sizes
+    small = length * keys * width <= 8
 
     def make(generator: Generator) -> Arguments:
         made = {
@@ -132,7 +136,7 @@ def attention_case(
         }
         return made if rows is None else {**made, "attn_mask": references.mask(rows)}
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 def _low_attention(generator: Generator) -> Arguments:

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from cleanformer_lite.checks.engine import references
+from cleanformer_lite.checks.engine.compare import shown
 from cleanformer_lite.checks.engine.function_probe import Arguments, Case, FunctionProbe
-from cleanformer_lite.checks.engine.observations import shown
 from cleanformer_lite.checks.engine.trials import draw
 from cleanformer_lite.checks.exercise import Exercise
 from cleanformer_lite.checks.mistakes import known_in
@@ -87,13 +87,14 @@ READS = Exercise(
 
 def blocks_case(name: str, fails: str, heads: int, width: int) -> Case:
     """A case of `block_diagonal`: counted numbers when there are few."""
+    small = heads * width <= 4
 
     def make(generator: Generator) -> Arguments:
-        if heads * width <= 4:
+        if small:
             return {"weights": torch.arange(1.0, heads * width**2 + 1).view(heads, width, width)}
         return {"weights": torch.randn(heads, width, width, generator=generator)}
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 BLOCKS = Exercise(
@@ -128,12 +129,13 @@ BLOCKS = Exercise(
 
 
 # What the module is asked about, word for word as the card shows it.
-COUNT, EQUAL, FEATURES, ORDER, USED = (
+COUNT, EQUAL, FEATURES, ORDER, RANK, USED = (
     "its number of weights",
     "output and weights, all parameters 0.5",
     "the features that each map reads",
     "how far the order of tokens matters",
-    "the parameters without a gradient",
+    "how many directions the output of one token has",
+    "how many weights gradients reach",
 )
 
 
@@ -143,15 +145,8 @@ def factors(like: Tensor) -> Tensor:
 
 
 def map_reads(module: nn.Module, x: Tensor) -> Tensor:
-    """Say by gradients which features each map depends on."""
-    leaf = x.clone().requires_grad_()
-    maps = module(leaf)[1]
-    rows = []
-    for head in range(maps.shape[1]):
-        loss = torch.sum(maps[:, head] * factors(maps[:, head]))
-        (gradient,) = torch.autograd.grad(loss, leaf, retain_graph=True)
-        rows.append(gradient.abs().amax(dim=(0, 1)) > 1e-7)
-    return torch.stack(rows)
+    """Say which features each map depends on."""
+    return references.features_read(lambda x: module(x)[1], x, references.change_one_token)
 
 
 def order_matters(module: nn.Module, x: Tensor) -> bool:
@@ -161,11 +156,32 @@ def order_matters(module: nn.Module, x: Tensor) -> bool:
     return bool((output - turned.flip(1)).abs().amax() > 1e-4)
 
 
-def without_gradient(module: nn.Module, x: Tensor) -> int:
-    """Count the parameters that no gradient reaches."""
-    output, _ = module(x)
-    torch.autograd.backward(torch.sum(output * factors(output)))
-    return sum(p.grad is None or not bool(p.grad.any()) for p in module.parameters())
+def reached(module: nn.Module, x: Tensor) -> dict[str, int]:
+    """Count the weights that a gradient of the output reaches, and those that move the maps."""
+    output, maps = module(x)
+    weights = list(module.parameters())
+    gradients = torch.autograd.grad(torch.sum(output * factors(output)), weights, allow_unused=True)
+    found = sum(int((g != 0).sum()) for g in gradients if g is not None)
+    return {"from the output": found, "from the maps": moving(module, x, maps)}
+
+
+@torch.no_grad()
+def moving(module: nn.Module, x: Tensor, maps: Tensor) -> int:
+    """Count the weights that move the maps, one by one; maps may come without a gradient."""
+    found = 0
+    for parameter in module.parameters():
+        before = parameter.clone()
+        for place in range(parameter.numel()):
+            parameter.view(-1)[place] += 1.0
+            found += not torch.equal(module(x)[1], maps)
+            parameter.copy_(before)
+    return found
+
+
+def rank(module: nn.Module, x: Tensor) -> int:
+    """Give every feature to a sample of its own, one token long, and count what comes out."""
+    output, _ = module(torch.eye(x.shape[-1])[:, None])
+    return int(torch.linalg.matrix_rank(output[:, 0].double(), rtol=1e-6))
 
 
 def filled(module: nn.Module, x: Tensor) -> Any:
@@ -181,7 +197,8 @@ ASK: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     EQUAL: filled,
     FEATURES: map_reads,
     ORDER: order_matters,
-    USED: without_gradient,
+    RANK: rank,
+    USED: reached,
 }
 
 
@@ -192,9 +209,11 @@ def asked(build: Callable[[int, int], nn.Module]) -> Callable[..., Any]:
         module = build(embed_dim, num_heads)
         if not isinstance(module, nn.Module):
             return module
+        # The same numbers for the same x, whatever else was drawn before.
+        generator = Generator().manual_seed(int(1e4 * float(x.abs().sum())))
         with torch.no_grad():
             for parameter in module.parameters():
-                parameter.copy_(torch.randn_like(parameter))
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
         return ASK[about](module, x)
 
     return find_out
@@ -203,9 +222,10 @@ def asked(build: Callable[[int, int], nn.Module]) -> Callable[..., Any]:
 def module_case(name: str, fails: str, about: str, *sizes: int) -> Case:
     """A case of `SlicedHeads`: sizes are N, L, H, D."""
     batch, length, heads, width = sizes
+    small = heads * width <= 4
 
     def make(generator: Generator) -> Arguments:
-        x = 0.5 * draw(generator, batch, length, heads * width, by_hand=name.startswith("tiny"))
+        x = 0.5 * draw(generator, batch, length, heads * width, by_hand=small)
         return {"about": about, "embed_dim": heads * width, "num_heads": heads, "x": x}
 
     return Case(name, fails, make)
@@ -248,7 +268,8 @@ MODULE = Exercise(
             module_case("large_reads", "any_sizes", FEATURES, 2, 3, 3, 5),
             module_case("large", "equal_in_any_size", EQUAL, 2, 5, 3, 7),
             module_case("order", "permutation_equivariance", ORDER, 2, 5, 3, 7),
-            module_case("used", "gradients_reach_all", USED, 2, 3, 3, 5),
+            module_case("used", "gradients_reach_all", USED, 2, 4, 2, 3),
+            module_case("rank", "every_head_reaches_the_output", RANK, 1, 1, 3, 5),
         ),
         reference=references.with_weights(SlicedMultiHeadAttention),
         mistakes=known_in("sliced_heads.module"),

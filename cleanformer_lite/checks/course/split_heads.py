@@ -20,24 +20,26 @@ from cleanformer_lite.split_heads import SplitMultiHeadAttention
 def split_case(name: str, fails: str, *shape: int, num_heads: int) -> Case:
     """A case of `split_heads`: counted numbers when small, drawn ones otherwise."""
 
+    small = int(torch.Size(shape).numel()) <= 16
+
     def make(generator: Generator) -> Arguments:
-        small = int(torch.Size(shape).numel()) <= 16
         x = references.counted(*shape) if small else torch.randn(shape, generator=generator)
         return {"x": x, "num_heads": num_heads}
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 def merge_case(name: str, fails: str, *shape: int) -> Case:
     """A case of `merge_heads`, made like those of `split_heads`."""
 
+    small = int(torch.Size(shape).numel()) <= 16
+
     def make(generator: Generator) -> Arguments:
-        small = int(torch.Size(shape).numel()) <= 16
         return {
             "x": references.counted(*shape) if small else torch.randn(shape, generator=generator)
         }
 
-    return Case(name, fails, make, gradient=not name.startswith("tiny"))
+    return Case(name, fails, make, gradient=not small)
 
 
 SPLIT = Exercise(

@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine import references
+from cleanformer_lite.checks.engine.compare import shown
 from cleanformer_lite.checks.engine.function_probe import Arguments, Case, FunctionProbe
-from cleanformer_lite.checks.engine.observations import shown
 from cleanformer_lite.checks.engine.trials import draw
 from cleanformer_lite.checks.exercise import Exercise
 from cleanformer_lite.checks.mistakes import known_in
@@ -76,8 +76,8 @@ DECODER_MASK = Exercise(
     entry_point="decoder_mask",
     prompt=(
         "Write `decoder_mask(tokens, padding)`. `tokens` is `(N, L)`. The result is boolean, "
-        "`(N, 1, L, L)`, True = may attend: place i reads the places 0 to i, itself included, and "
-        "none that holds `padding`."
+        "`(N, 1, L, L)`, True = may attend: position i reads the positions 0 to i, itself "
+        "included, and none that holds `padding`."
     ),
     starter="def decoder_mask(tokens, padding):\n    raise NotImplementedError\n",
     hints=(
@@ -102,32 +102,34 @@ DECODER_MASK = Exercise(
 )
 
 
-def places_case(name: str, fails: str, length: int, embed_dim: int) -> Case:
-    """A case of `mark_positions`: some places, not in order."""
+def positions_case(
+    name: str, fails: str, length: int, embed_dim: int, first: int | None = None
+) -> Case:
+    """A case of `mark_positions`: some positions, not in order, or `first` alone."""
 
     def make(generator: Generator) -> Arguments:
-        places = torch.randperm(30, generator=generator)[:length] + 1
-        if name == "tiny_first":
-            places = torch.zeros_like(places)
-        return {"places": places, "embed_dim": embed_dim}
+        positions = torch.randperm(30, generator=generator)[:length] + 1
+        if first is not None:
+            positions = torch.tensor([first])
+        return {"positions": positions, "embed_dim": embed_dim}
 
     return Case(name, fails, make)
 
 
 POSITIONS = Exercise(
     id="transformer.positions",
-    title="Mark the places",
+    title="Mark the positions",
     entry_point="mark_positions",
     prompt=(
-        "Write `mark_positions(places, embed_dim)`. `places` is `(L,)`, whole numbers; `embed_dim` "
-        "is even; the result is `(L, E)`. Numbers 2i and 2i + 1 of a row are the sine and the "
-        "cosine of `place / 10000 ** (2i / E)`, for i = 0, 1, 2, ... up to E / 2 - 1."
+        "Write `mark_positions(positions, embed_dim)`. `positions` is `(L,)`, whole numbers; "
+        "`embed_dim` is even; the result is `(L, E)`. Numbers 2i and 2i + 1 of a row are the sine "
+        "and the cosine of `position / 10000 ** (2i / E)`, for i = 0, 1, 2, ... up to E / 2 - 1."
     ),
-    starter="def mark_positions(places, embed_dim):\n    raise NotImplementedError\n",
+    starter="def mark_positions(positions, embed_dim):\n    raise NotImplementedError\n",
     hints=(
-        "E / 2 angles a place; each is used twice.",
+        "E / 2 angles a position; each is used twice.",
         "`torch.arange(0, embed_dim, 2)` counts 2i, not i. Do not double it once more.",
-        "`angle = places[:, None] / 10000 ** (torch.arange(0, embed_dim, 2) / embed_dim)`, then "
+        "`angle = positions[:, None] / 10000 ** (torch.arange(0, embed_dim, 2) / embed_dim)`, then "
         "`torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)`.",
     ),
     points=2,
@@ -135,9 +137,9 @@ POSITIONS = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            places_case("tiny_first", "place_zero", 1, 4),
-            places_case("tiny", "sines_and_cosines_take_turns", 1, 4),
-            places_case("large", "any_sizes", 5, 14),
+            positions_case("tiny_first", "position_zero", 1, 4, first=0),
+            positions_case("tiny", "sines_and_cosines_take_turns", 1, 4),
+            positions_case("large", "any_sizes", 5, 14),
         ),
         reference=references.mark_positions,
         mistakes=known_in("transformer.positions"),
@@ -171,11 +173,19 @@ def with_gradient(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def loss_case(name: str, fails: str, rows: list[list[int]], pieces: int, padding: int = 0) -> Case:
+def loss_case(
+    name: str,
+    fails: str,
+    rows: list[list[int]],
+    pieces: int,
+    padding: int = 0,
+    *,
+    small: bool = False,
+) -> Case:
     """A case of `next_piece_loss`."""
 
     def make(generator: Generator) -> Arguments:
-        table = draw(generator, pieces, pieces, by_hand=name.startswith("tiny"))
+        table = draw(generator, pieces, pieces, by_hand=small)
         return {"predict": NextPiece(table), "target": torch.tensor(rows), "padding": padding}
 
     return Case(name, fails, make)
@@ -188,13 +198,13 @@ LOSS = Exercise(
     prompt=(
         "Write `next_piece_loss(predict, target, padding)`. `target` is `(N, L)`: start, pieces, "
         "end, and `padding` behind. `predict(given)` is a decoder: `(N, l)` pieces to `(N, l, V)` "
-        "logits, at each place for the piece that comes next. Return the mean cross-entropy over "
-        "all places whose next piece is known and is not padding."
+        "logits, at each position for the piece that comes next. Return the mean cross-entropy "
+        "over all positions whose next piece is known and is not padding."
     ),
     starter="def next_piece_loss(predict, target, padding):\n    raise NotImplementedError\n",
     hints=(
-        "At place 0 the decoder is given the start. Which piece is it asked for?",
-        "Given and wanted are both rows of L - 1 pieces, one place apart. Padding costs nothing "
+        "At position 0 the decoder is given the start. Which piece is it asked for?",
+        "Given and wanted are both rows of L - 1 pieces, one position apart. Padding costs nothing "
         "and is not counted.",
         "`logits = predict(target[:, :-1])`, then `F.cross_entropy(logits.flatten(0, 1), "
         "target[:, 1:].flatten(), ignore_index=padding)`.",
@@ -204,8 +214,8 @@ LOSS = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            loss_case("tiny", "the_next_piece", [[1, 2]], 3),
-            loss_case("tiny_padded", "padding_counts_nothing", [[1, 2, 0]], 3),
+            loss_case("tiny", "the_next_piece", [[1, 2]], 3, small=True),
+            loss_case("tiny_padded", "padding_counts_nothing", [[1, 2, 0]], 3, small=True),
             loss_case("large", "mean_over_pieces", [[1, 4, 5, 2, 0, 0], [1, 6, 3, 4, 7, 2]], 8),
             loss_case("other", "any_padding", [[0, 4, 2, 3, 3], [0, 1, 4, 1, 2]], 5, padding=3),
         ),
@@ -228,9 +238,9 @@ class Script:
         logits = torch.zeros(*target.shape, pieces)
         for n, row in enumerate(self.rows):
             right_start = int(target[n, 0]) == self.start
-            for place in range(target.shape[1]):
-                said = row[min(place, len(row) - 1)]
-                logits[n, place, said if right_start else 0] = 2.0
+            for position in range(target.shape[1]):
+                piece = row[min(position, len(row) - 1)]
+                logits[n, position, piece if right_start else 0] = 2.0
         return logits  # (N, l, V)
 
     def __repr__(self) -> str:
@@ -248,7 +258,7 @@ def script_case(name: str, fails: str, lengths: list[int], longest: int) -> Case
             rows.append(row.tolist())
         predict = Script(rows, start=1)
         return {
-            "predict": predict, "rows": len(rows), "start": 1, "end": 2, "padding": 0,
+            "predict": predict, "batch_size": len(rows), "start": 1, "end": 2, "padding": 0,
             "longest": longest,
         }  # fmt: skip
 
@@ -260,14 +270,15 @@ GREEDY = Exercise(
     title="Write until the end",
     entry_point="greedy",
     prompt=(
-        "Write `greedy(predict, rows, start, end, padding, longest)`. `predict(target)` takes "
-        "what was written so far, `(N, l)` with `start` first, and returns logits `(N, l, V)`; "
-        "those at the last place are for the next piece. Always take the likeliest. `rows` is N. "
-        "Return `(N, L)` without `start`: behind its `end` a row holds `padding`. Stop when every "
-        "row has said its end, or after `longest` pieces."
+        "Write `greedy(predict, batch_size, start, end, padding, longest)`. `predict(target)` "
+        "takes what was written so far, `(N, l)` with `start` first, and returns logits "
+        "`(N, l, V)`; those at the last position are for the next piece. Always take the "
+        "likeliest. `batch_size` is N. Return `(N, L)` without `start`: behind its `end` a row "
+        "holds `padding`. Stop when every row has said its end, or after `longest` pieces."
     ),
     starter=(
-        "def greedy(predict, rows, start, end, padding, longest):\n    raise NotImplementedError\n"
+        "def greedy(predict, batch_size, start, end, padding, longest):\n"
+        "    raise NotImplementedError\n"
     ),
     hints=(
         "Begin with a column of `start`, and add one column in each step.",

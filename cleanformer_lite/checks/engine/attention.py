@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cleanformer_lite.checks.engine.observations import matches
+from cleanformer_lite.checks.engine.compare import matches
 from cleanformer_lite.checks.engine.projections import Projections
 from cleanformer_lite.checks.engine.trials import Call
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import TrialOutcome
 
 
 class Attention:
@@ -23,11 +23,13 @@ class Attention:
 
     # What a query that may attend to nothing gets: "zero", "nan", or the "mean" of everything.
     fill = "zero"
-    # Whether the output projection is used, and whether the values come from the keys' projection.
+    # Whether the output projection is used, and which projections are one, as a reading says it.
     uses_out = True
-    is_tied = False
+    tied = ""
     # Whether what a call in evaluation mode returns is another than the right attention's.
     shows_in_values = True
+    # Whether it takes `is_causal` to show a variant.
+    needs_causal = False
     # Exercises in which a variant does nothing wrong.
     not_in: tuple[str, ...] = ()
 
@@ -42,7 +44,7 @@ class Attention:
     ) -> tuple[Tensor, Tensor]:
         query, key, value = self.parts(x)
         weights = self.share(self.scores(query, key), attn_mask, is_causal)
-        return self.finish(weights, value), weights
+        return self.around(self.finish(weights, value), x), weights
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = self.project(self.turn(x))
@@ -107,6 +109,9 @@ class Attention:
         p = self.projections
         return x if p.out is None else F.linear(x, p.out, p.out_bias)
 
+    def around(self, output: Tensor, x: Tensor) -> Tensor:
+        return output
+
 
 class AttentionModule(nn.Module):
     """Attention by four `torch.nn.Linear` layers and steps, right or wrong."""
@@ -158,7 +163,7 @@ def replaced_steps(kind: type) -> set[str]:
 TO_PARTS = ("turn", "project", "split")
 TO_SCORES = (*TO_PARTS, "scale", "scores")
 TO_WEIGHTS = (*TO_SCORES, "softmax")
-TO_OUTPUT = (*TO_WEIGHTS, "drop", "mix", "merge", "out")
+TO_OUTPUT = (*TO_WEIGHTS, "drop", "mix", "merge", "out", "around")
 OF_MASKS = ("causal", "allowed", "weigh")
 
 
@@ -169,12 +174,12 @@ class Comparison:
         self,
         reading: Projections,
         calls: dict[str, Call],
-        observed: Observations,
+        trial: TrialOutcome,
         has_weights: bool,
     ) -> None:
         self.reading = reading
         self.calls = calls
-        self.observed = observed
+        self.trial = trial
         self.has_weights = has_weights
         self.taken: dict[tuple[object, ...], Any] = {}
 
@@ -186,18 +191,19 @@ class Comparison:
 
     def compared(self, behaviour: Attention, name: str) -> bool:
         """Run a behaviour as far as it takes to tell it from the answer."""
-        raised = f"large.{name}.error" in self.observed
+        outcome = self.trial.call(name)
+        raised = outcome.error is not None
         try:
             if not raised and self.has_weights and not self.same_weights(behaviour, name):
                 return False
             output = self.output(behaviour, name)
         except (RuntimeError, IndexError):
             return raised
-        return not raised and matches(self.observed.get(f"large.{name}.output"), output)
+        return not raised and matches(outcome.output, output)
 
     def same_weights(self, behaviour: Attention, name: str) -> bool:
         """Say whether a behaviour has in one call the weights that the answer had."""
-        yours = self.observed.get(f"large.{name}.weights")
+        yours = self.trial.call(name).weights
         return bool(
             self.once(
                 *("same weights", behaviour, name, TO_WEIGHTS),
@@ -211,8 +217,10 @@ class Comparison:
         Raises: RuntimeError or IndexError where a mask does not fit what it makes.
         """
         weights, value = self.weights(behaviour, name), self.parts(behaviour, name)[2]
+        x = self.calls[name].x
         found: Tensor = self.once(
-            "output", behaviour, name, TO_OUTPUT, lambda: behaviour.finish(weights, value)
+            *("output", behaviour, name, TO_OUTPUT),
+            lambda: behaviour.around(behaviour.finish(weights, value), x),
         )
         return found
 

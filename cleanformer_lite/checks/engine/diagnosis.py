@@ -11,6 +11,8 @@ from cleanformer_lite.checks.mistake import Mistake
 
 # Tried first: without a mask most mistakes are one, and with these most of the others show.
 TELLING = ("plain", "blind", "padded", "causal")
+# What a query that may attend to nothing may get.
+FILLS = ("zero", "mean", "nan")
 
 
 def diagnose(
@@ -19,8 +21,12 @@ def diagnose(
     """Return the mistakes that an answer cannot be told from: one if certain, none if unknown."""
     first = {name: known for name, known in mistakes.items() if not known.tells_last}
     last = {name: known for name, known in mistakes.items() if known.tells_last}
-    named = by_symptoms(evidence, failed, first)
-    return named or by_values(evidence, mistakes) or by_symptoms(evidence, failed, last)
+    return (
+        by_symptoms(evidence, failed, first)
+        or by_values(evidence, mistakes)
+        or by_kinds_of_calls(evidence, mistakes)
+        or by_symptoms(evidence, failed, last)
+    )
 
 
 def by_symptoms(
@@ -52,7 +58,8 @@ def by_values(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str,
         if right_everywhere(comparison, fill):
             return ()
         for mistake in applicable(mistakes, evidence.contract):
-            if any(same_everywhere(comparison, mistake, kind, fill) for kind in steps_of(mistake)):
+            kinds = steps_of(mistake, evidence.contract.causal)
+            if any(same_everywhere(comparison, mistake, kind, fill) for kind in kinds):
                 found.add(mistake.id)
         if found and evidence.contract.weights:
             break
@@ -61,7 +68,7 @@ def by_values(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str,
 
 def right_everywhere(comparison: Comparison, fill: str) -> bool:
     """Say whether the right attention equals the answer: then no mistake shows in values."""
-    if comparison.reading.out is None or comparison.reading.is_tied or fill != "zero":
+    if not comparison.reading.is_whole or fill != "zero":
         return False
     right = Attention(comparison.reading, LARGE.num_heads)
     return all(comparison.same(right, name) for name in comparison.calls)
@@ -73,10 +80,14 @@ def applicable(mistakes: Mapping[str, Mistake], contract: Contract) -> list[Mist
     return [known for known in mistakes.values() if offered.get(known.needs, True)]
 
 
-def steps_of(mistake: Mistake) -> list[type[Attention]]:
+def steps_of(mistake: Mistake, is_causal: bool = True) -> list[type[Attention]]:
     """List the variants of a mistake that another value of a step shows."""
     return [
-        kind for kind in mistake.classes if issubclass(kind, Attention) and kind.shows_in_values
+        kind
+        for kind in mistake.classes
+        if issubclass(kind, Attention)
+        and kind.shows_in_values
+        and (is_causal or not kind.needs_causal)
     ]
 
 
@@ -97,19 +108,83 @@ def same_everywhere(
     comparison: Comparison, mistake: Mistake, kind: type[Attention], fill: str
 ) -> bool:
     """Say whether a mistake equals the answer in every call; blind rows get `fill`."""
+    names = sorted(comparison.calls, key=lambda name: name not in TELLING)
+    return same_in(comparison, mistake, kind, fill, names)
+
+
+def same_in(
+    comparison: Comparison, mistake: Mistake, kind: type[Attention], fill: str, names: list[str]
+) -> bool:
+    """Say whether a mistake equals the answer in some calls."""
     reading = comparison.reading
-    if (reading.out is None) == kind.uses_out or reading.is_tied != kind.is_tied:
+    if (reading.out is None) == kind.uses_out or reading.tied != kind.tied or reading.one_head:
         return False
     attention = kind(reading, LARGE.num_heads)
     if kind.fill == "zero":
         attention.fill = fill
-    names = sorted(comparison.calls, key=lambda name: name not in TELLING)
     return all(comparison.same(attention, name) for name in names if name not in mistake.may_differ)
+
+
+def by_kinds_of_calls(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str, ...]:
+    """Name the mistake that an answer makes in all calls of one kind, whatever it does in others.
+
+    Without a mask, with one, with `is_causal`: the first kind in which the answer is not right
+    says it, for what goes wrong there goes wrong in the later ones as well, in one way or another.
+    """
+    for comparison in likely(evidence):
+        for names in kinds_of_calls(comparison):
+            fill = right_with(comparison, names)
+            if fill == "zero":
+                continue
+            found = tuple(
+                mistake.id
+                for mistake in applicable(mistakes, evidence.contract)
+                if any(
+                    fits(comparison, mistake, kind, fill, names)
+                    for kind in steps_of(mistake, evidence.contract.causal)
+                )
+            )
+            if found:
+                return found
+            break
+    return ()
+
+
+def fits(
+    comparison: Comparison, mistake: Mistake, kind: type[Attention], fill: str, names: list[str]
+) -> bool:
+    """Say whether a mistake gives these calls, or these blind rows if all else is right."""
+    if fill:
+        return kind.fill == fill
+    telling = [name for name in names if name not in mistake.may_differ]
+    if not telling or right_with(comparison, telling):
+        return False
+    return any(same_in(comparison, mistake, kind, other, telling) for other in FILLS)
+
+
+def kinds_of_calls(comparison: Comparison) -> list[list[str]]:
+    """Sort calls by what they are given: no mask, a mask, `is_causal`; both together prove less."""
+    kinds: dict[tuple[bool, bool], list[str]] = {}
+    for name, call in comparison.calls.items():
+        kinds.setdefault((call.attn_mask is not None, call.is_causal), []).append(name)
+    return [kinds[kind] for kind in ((False, False), (True, False), (False, True)) if kind in kinds]
+
+
+def right_with(comparison: Comparison, names: list[str]) -> str:
+    """Return what blind rows get if all else is right in some calls; nothing if it is not."""
+    if not comparison.reading.is_whole:
+        return ""
+    for fill in FILLS:
+        right = Attention(comparison.reading, LARGE.num_heads)
+        right.fill = fill
+        if all(comparison.same(right, name) for name in names):
+            return fill
+    return ""
 
 
 def fill_of(evidence: Evidence) -> str:
     """See what an answer gives to a query that may attend to nothing."""
-    maps = [evidence.observed.get(f"large.{name}.weights") for name in ("blind", "padded")]
+    maps = [evidence.call("large", name).weights for name in ("blind", "padded")]
     sums = [m.sum(-1) for m in maps if isinstance(m, Tensor) and m.dim() and not m.is_complex()]
     if any(bool(total.isnan().any()) for total in sums):
         return "nan"

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Attention, Comparison
+from cleanformer_lite.checks.engine.compare import close, close_in_parts
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
-from cleanformer_lite.checks.engine.observations import close, close_in_parts
 from cleanformer_lite.checks.engine.parameters import BUILT
 from cleanformer_lite.checks.engine.projections import Projections
 from cleanformer_lite.checks.engine.trials import (
@@ -54,9 +54,7 @@ def scores(reading: Projections, x: Tensor) -> Tensor:
 
 def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
     """Every call gives what `torch.nn.MultiheadAttention` gives with these weights."""
-    usable = [
-        w for w in evidence.comparisons if w.reading.out is not None and not w.reading.is_tied
-    ]
+    usable = [comparison for comparison in evidence.comparisons if comparison.reading.is_whole]
     for comparison in usable:
         right = Attention(comparison.reading, LARGE.num_heads)
         if comparison.same(right, "plain") and equal_at_once(evidence, right):
@@ -70,14 +68,23 @@ def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
     if not evidence.readings:
         yours = "four projections could not be told apart by what gradients do: nothing to compare"
         return Counterexample("any x", yours, "query, key, value and output, linear in x")
-    missing = "output" if evidence.readings[0].out is None else "value"
-    return Counterexample("any x", f"no {missing} projection is used", "one: E to E")
+    return Counterexample("any x", *what_is_missing(evidence.readings[0]))
+
+
+def what_is_missing(reading: Projections) -> tuple[str, str]:
+    """Say which projections there are, where they are not four."""
+    if reading.out is None:
+        return "no output projection is found", "one: E to E, linear"
+    if reading.tied:
+        pair = {"all": "query, key and value", "value is key": "key and value"}
+        return f"one projection makes {pair.get(reading.tied, 'query and key')}", "one for each"
+    return f"one head's {' and '.join(reading.one_head)} serve all heads", "each head has its own"
 
 
 def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout takes whole weights out, and divides those that are left by 1 - p."""
     x = alike_tokens(LARGE, evidence.seed)
-    yours = evidence.tensor("dropout", "alike", "output", tuple(x.shape))
+    yours = evidence.with_dropout("alike", tuple(x.shape))
     for comparison in evidence.comparisons:
         reading = comparison.reading
         right = Attention(reading, LARGE.num_heads)
@@ -89,16 +96,29 @@ def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample |
         made = torch.einsum("ehd,hd->he", columns, value)
         left = (yours - reading.out_bias).flatten(0, 1)  # (N * L, E)
         shares = left @ torch.linalg.pinv(made)
-        kept = shares * x.shape[1] * (1 - DROPOUT)
+        kept = (shares * x.shape[1] * (1 - DROPOUT)).view(*x.shape[:2], -1)  # (N, L, H)
         whole = (kept - kept.round()).abs().max() < 0.02 and kept.max() < x.shape[1] + 0.02
         apart = (left - shares @ made).abs().max() / left.abs().max().clamp_min(1.0)
         mean = float(kept.mean()) / x.shape[1]
-        if whole and apart < 1e-3 and abs(mean - (1 - DROPOUT)) < 0.15:
-            return None
         inputs = f"{BUILT}, dropout={DROPOUT}, in train(), all tokens alike"
         target = f"{DROPOUT:.0%} of the weights are left out, the others divided by {1 - DROPOUT}"
-        return Counterexample(inputs, "something else is dropped, or at another rate", target)
+        if not whole or apart >= 1e-3 or abs(mean - (1 - DROPOUT)) >= 0.15:
+            found = "something else is dropped, or at another rate"
+            return Counterexample(inputs, found, target)
+        if not one_by_one(kept.round(), x.shape[1]):
+            found = "weights of one map, query or key are left out together"
+            return Counterexample(inputs, found, f"{target}, each by itself")
+        return None
     return None
+
+
+def one_by_one(kept: Tensor, keys: int) -> bool:
+    """Say whether weights are drawn one by one, by how many `(N, L, H)` of the keys are left.
+
+    Else a row has all or none, or samples, queries or heads have the same numbers.
+    """
+    some = bool(((kept > 0) & (kept < keys)).any())
+    return some and all(bool((kept != kept.roll(1, axis)).any()) for axis in range(kept.dim()))
 
 
 def likeliest(usable: list[Comparison]) -> Comparison:
@@ -145,3 +165,18 @@ def first_gap(evidence: Evidence, comparison: Comparison) -> Counterexample | No
         if found:
             return found
     return None
+
+
+def heads_share(evidence: Evidence, part: str) -> bool:
+    """Say whether an answer is the right attention with one head's part for all heads.
+
+    Queries of one head for all would be another mistake: then all heads are one.
+    """
+    for comparison in evidence.comparisons:
+        right = Attention(comparison.reading, LARGE.num_heads)
+        shared = comparison.reading.one_head
+        if part not in shared or "query" in shared:
+            continue
+        if all(comparison.same(right, name) for name in comparison.calls):
+            return True
+    return False

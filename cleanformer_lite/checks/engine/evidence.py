@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Comparison
-from cleanformer_lite.checks.engine.observations import close, paired, shown, worst
+from cleanformer_lite.checks.engine.compare import close, paired, shown, shown_beside, worst
 from cleanformer_lite.checks.engine.projections import Projections, hypotheses, mixed
 from cleanformer_lite.checks.engine.trials import (
     DROPOUT,
@@ -18,14 +18,12 @@ from cleanformer_lite.checks.engine.trials import (
     calls,
     compared_calls,
 )
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import CallOutcome, ModuleObservations, TrialOutcome
 from cleanformer_lite.checks.report import Counterexample
-
-OTHER_CALLS = {"dropout": f"a module built with dropout={DROPOUT}"}
 
 
 class UnreadableError(Exception):
-    """A fact that should be there is missing or of another kind; carries what to show of it."""
+    """What should be there is missing or of another kind; carries what to show of it."""
 
     def __init__(self, counterexample: Counterexample) -> None:
         super().__init__(counterexample.yours)
@@ -36,7 +34,7 @@ class UnreadableError(Exception):
 class Evidence:
     """What was observed of a module, beside the inputs that the seed makes."""
 
-    observed: Observations
+    observed: ModuleObservations
     contract: Contract
     seed: int
     read: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
@@ -56,20 +54,29 @@ class Evidence:
     @cached_property
     def mixed_comparisons(self) -> list[Comparison]:
         """Comparisons by readings in which some projections lay heads out otherwise than others."""
-        whole = [reading for reading in self.readings if reading.out is not None]
+        whole = [reading for reading in self.readings if reading.is_whole]
         return [self.compare(reading) for reading in mixed(whole, LARGE)]
 
     def compare(self, reading: Projections) -> Comparison:
         """Prepare the comparison of every call by one reading."""
         compared = compared_calls(LARGE, self.contract, self.seed)
-        return Comparison(reading, compared, self.observed, self.contract.weights)
+        return Comparison(reading, compared, self.observed.large, self.contract.weights)
+
+    def trial(self, label: str) -> TrialOutcome:
+        """Return what was seen of the small or the large module."""
+        return self.observed.small if label == "small" else self.observed.large
+
+    def call(self, label: str, name: str) -> CallOutcome:
+        """Return what was seen of a call; nothing if it was not made."""
+        return self.trial(label).call(name)
 
     def output(self, label: str, name: str) -> Tensor:
         """Return an output of the right shape.
 
         Raises: UnreadableError if there is none.
         """
-        return self.tensor(label, name, "output", tuple(self.calls[label][name].x.shape))
+        shape = tuple(self.calls[label][name].x.shape)
+        return self._tensor(self.trial(label), label, name, "output", shape)
 
     def weights(self, label: str, name: str) -> Tensor:
         """Return weights of the right shape.
@@ -78,29 +85,37 @@ class Evidence:
         """
         batch, length, _ = self.calls[label][name].x.shape
         shape = (batch, TRIALS[label].num_heads, length, length)
-        return self.tensor(label, name, "weights", shape)
+        return self._tensor(self.trial(label), label, name, "weights", shape)
 
-    def tensor(self, label: str, name: str, part: str, shape: tuple[int, ...]) -> Tensor:
+    def with_dropout(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Return an output of the module that was built with dropout.
+
+        Raises: UnreadableError if there is none of this shape.
+        """
+        return self._tensor(self.observed.dropout, "dropout", name, "output", shape)
+
+    def _tensor(
+        self, trial: TrialOutcome, label: str, name: str, part: str, shape: tuple[int, ...]
+    ) -> Tensor:
         """Return one tensor of a call.
 
         Raises: UnreadableError, saying what came instead, if shape or kind is another.
         """
         if (label, name, part) in self.read:
             return self.read[label, name, part]
-        value = self.observed.get(f"{label}.{name}.{part}")
+        outcome = trial.call(name)
+        value = outcome.output if part == "output" else outcome.weights
         if isinstance(value, Tensor) and value.shape == shape and value.is_floating_point():
             self.read[label, name, part] = value.detach().to(torch.float32)
             return self.read[label, name, part]
-        error = self.observed.get(f"{label}.{name}.error")
         if isinstance(value, Tensor):
             yours = f"{part} of shape {tuple(value.shape)}, {value.dtype}"
         else:
-            built = self.observed.get(f"{label}.build.error")
-            error = built if error is None else error
-            yours = error if isinstance(error, str) else f"no {part}"
-        target = f"{part} of shape {shape}"
-        inputs = self.inputs(label, name) if label in self.calls else OTHER_CALLS.get(label, label)
-        raise UnreadableError(Counterexample(inputs, yours, target))
+            error = outcome.error or trial.build_error
+            yours = f"no {part}" if error is None else error.text
+        with_dropout = f"a module built with dropout={DROPOUT}"
+        inputs = with_dropout if label == "dropout" else self.inputs(label, name)
+        raise UnreadableError(Counterexample(inputs, yours, f"{part} of shape {shape}"))
 
     def inputs(self, label: str, name: str) -> str:
         """Write down a call so that it can be repeated."""
@@ -119,8 +134,10 @@ def unequal(
         return None
     if yours.numel() > 16:
         gap = (yours - target).abs().nan_to_num(torch.inf)
-        place = worst(gap)
-        what = f"{what}{place}"
-        yours, target = yours[tuple(place)], target[tuple(place)]
+        index = worst(gap)
+        what = f"{what}{index}"
+        yours, target = yours[tuple(index)], target[tuple(index)]
     inputs = evidence.inputs(label, name)
-    return Counterexample(inputs, shown(yours), shown(target), what, paired(yours, target))
+    if not yours.isnan().any() and target.isnan().any():
+        what, yours = f"{what}, compared with another call's", target
+    return Counterexample(inputs, shown(yours), shown_beside(target), what, paired(yours, target))

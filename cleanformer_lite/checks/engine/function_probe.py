@@ -1,27 +1,41 @@
 """Exercises that ask for a function: tried on a few small inputs, compared with a plain one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.observations import (
-    agree,
-    attempt,
-    below,
-    is_stub,
+from cleanformer_lite.checks.engine.compare import (
+    Difference,
+    first_difference,
     paired,
-    record,
     restored,
     same,
-    seeded,
+    same_by_name,
+    same_gradients,
+    same_or_raise_alike,
+    same_outcome,
     shown,
     worst,
 )
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.engine.sentences import SENTENCES
+from cleanformer_lite.checks.observations import (
+    CaseOutcome,
+    FunctionObservations,
+    Listed,
+    Named,
+    NoAnswer,
+    Observations,
+    Other,
+    Value,
+    WrongKind,
+    attempt,
+    recorded,
+)
 from cleanformer_lite.checks.report import Counterexample, Report
+from cleanformer_lite.checks.session import seeded
 
 Arguments = dict[str, Any]
 
@@ -36,46 +50,34 @@ class Case:
     gradient: bool = False
 
 
-def observe_case(
-    observed: Observations, case: Case, function: Callable[..., Any], seed: int
-) -> None:
+def observe_case(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
     """Call once without gradients for values, and once more for gradients where they are asked."""
-    observe_values(observed, case, function, seed)
-    observe_gradients(observed, case, function, seed)
+    return with_gradients(observe_values(case, function, seed), case, function, seed)
 
 
-def observe_values(
-    observed: Observations, case: Case, function: Callable[..., Any], seed: int
-) -> None:
+def observe_values(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
     """Write down what a call returns, and what it leaves of its arguments."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-
-    def make() -> None:
-        record(observed, f"{case.name}.result", function(*arguments.values()))
-
-    attempt(observed, case.name, make)
-    if f"{case.name}.error" in observed:
-        return
-    for name, value in tensors_of(arguments):
-        record(observed, f"{case.name}.after.{name}", value)
+    with seeded(seed):  # whatever was drawn before
+        result, error = attempt(lambda: recorded(function(*arguments.values())))
+    if error is not None:
+        return CaseOutcome(error=error)
+    after = {name: recorded(value) for name, value in tensors_of(arguments)}
+    return CaseOutcome(result, after=after)
 
 
-def observe_gradients(
-    observed: Observations, case: Case, function: Callable[..., Any], seed: int
-) -> None:
-    """Write down the gradients where they are asked for and the first call did not raise."""
-    if case.gradient and f"{case.name}.error" not in observed:
-        attempt(
-            observed,
-            f"{case.name}.gradient",
-            lambda: observe_gradient(observed, case, function, seed),
-        )
+def with_gradients(
+    outcome: CaseOutcome, case: Case, function: Callable[..., Any], seed: int
+) -> CaseOutcome:
+    """Add the gradients where they are asked for and the first call did not raise."""
+    if not case.gradient or outcome.error is not None:
+        return outcome
+    gradients, error = attempt(lambda: observe_gradients(case, function, seed))
+    return replace(outcome, gradients=gradients or {}, gradient_error=error)
 
 
-def observe_gradient(
-    observed: Observations, case: Case, function: Callable[..., Any], seed: int
-) -> None:
-    """Write down the gradients of a weighted sum of the first result."""
+def observe_gradients(case: Case, function: Callable[..., Any], seed: int) -> dict[str, Value]:
+    """Return the gradients of a weighted sum of the first result."""
     arguments = case.make(torch.Generator().manual_seed(seed))
     leaves = {
         name: value.requires_grad_()
@@ -86,9 +88,10 @@ def observe_gradient(
     first = result[0] if isinstance(result, tuple | list) else result
     loss = torch.sum(first.float() * torch.linspace(1, 2, first.numel()).view(first.shape))
     torch.autograd.backward(loss)
-    for name, leaf in leaves.items():
-        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        record(observed, f"{case.name}.gradient.{name}", gradient)
+    return {
+        name: recorded(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad)
+        for name, leaf in leaves.items()
+    }
 
 
 def tensors_of(arguments: Arguments) -> list[tuple[str, Tensor]]:
@@ -103,31 +106,22 @@ def tensors_of(arguments: Arguments) -> list[tuple[str, Tensor]]:
 
 
 def does_the_same(
-    observed: Observations, wrong: Callable[..., Any], cases: list[Case], seed: int
-) -> bool:
+    observed: FunctionObservations, wrong: Callable[..., Any], cases: list[Case], seed: int,
+    failing: int,
+) -> bool:  # fmt: skip
     """Try a mistake on one case after the other, until it does something else than the answer.
 
-    Values come first: most mistakes differ there, and gradients take as long again.
+    Values come first: most mistakes differ there, and gradients take as long again. The `failing`
+    cases are the first; where one of them shows wrong values, an error need be of one kind alone.
     """
+    shows_values = any(observed.cases[case.name].error is None for case in cases[:failing])
     for case in cases:
-        theirs: Observations = {}
-        gradient = f"{case.name}.gradient"
-        values = {key: fact for key, fact in observed.items() if not key.startswith(gradient)}
-        observe_values(theirs, case, wrong, seed)
-        if not agree_or_raise_alike(values, theirs, case.name):
+        yours, theirs = observed.cases[case.name], observe_values(case, wrong, seed)
+        if not same_or_raise_alike(yours, theirs, by_kind=shows_values):
             return False
-        observe_gradients(theirs, case, wrong, seed)
-        if not agree(observed, theirs, gradient):
+        if not same_gradients(yours, with_gradients(theirs, case, wrong, seed)):
             return False
     return True
-
-
-def agree_or_raise_alike(observed: Observations, theirs: Observations, key: str) -> bool:
-    """Say whether two answers do the same on a case; of an error only the beginning must agree."""
-    ours_error, their_error = observed.get(f"{key}.error"), theirs.get(f"{key}.error")
-    if isinstance(ours_error, str) and isinstance(their_error, str):
-        return ours_error[:40] == their_error[:40]
-    return agree(observed, theirs, key)
 
 
 __all__ = ["Arguments", "Case", "FunctionProbe"]
@@ -153,126 +147,159 @@ class FunctionProbe:
         return tuple(dict.fromkeys(["runs", *(case.fails for case in self.cases), INPUT_UNCHANGED]))
 
     def observe(self, answer: object, seed: int) -> Observations:
-        observed: Observations = {}
         if answer is None or answer is ...:
-            return {"missing": True}
+            return NoAnswer()
         if not callable(answer):
-            return {"kind": type(answer).__name__}
-        function = self.adapt(answer)
+            return WrongKind(type(answer).__name__)
+        return FunctionObservations(self.outcomes(self.adapt(answer), seed))
+
+    def outcomes(self, function: Callable[..., Any], seed: int) -> dict[str, CaseOutcome]:
+        """Call a function on every case."""
         with seeded(seed), torch.enable_grad():
-            for case in self.cases:
-                observe_case(observed, case, function, seed)
-        return observed
+            return {case.name: observe_case(case, function, seed) for case in self.cases}
 
     def judge(self, observed: Observations, seed: int) -> Report:
-        early = unanswered(observed, self.cases[0].name)
-        if early is not None:
-            return early
-        expected = self.observe(self.reference, seed)
-        failing = [case for case in self.cases if not right(observed, expected, case)]
+        if isinstance(observed, NoAnswer):
+            return Report(status="missing")
+        if isinstance(observed, WrongKind):
+            message = f"wanted something to call, got {shown(observed.kind)}"
+            return Report(status="failed", failed=("runs",), message=message)
+        if not isinstance(observed, FunctionObservations):
+            raise ValueError(f"wanted what a function does, got {type(observed).__name__}")
+        if is_unanswered(observed.cases[self.cases[0].name]):
+            return Report(status="missing")
+        expected = self.outcomes(self.adapt(self.reference), seed)
+        failing = [
+            case
+            for case in self.cases
+            if not same_outcome(observed.cases[case.name], expected[case.name])
+        ]
         if not failing:
             return Report(status="passed")
-        failed = {name for case in failing for name in failures(observed, expected, case)}
-        first = failing[0]
-        crashed = f"{first.name}.error" in observed
-        return Report(
-            status="crashed" if crashed else "failed",
-            failed=tuple(name for name in self.properties if name in failed),
-            species=self.diagnose(observed, failing, seed),
-            counterexample=counterexample(observed, expected, first, seed),
-        )
-
-    def is_changed_in_place(self, observed: Observations, failing: list[Case], seed: int) -> bool:
-        """Say whether every result is right, and the caller's tensors are other ones afterwards."""
-        expected = self.observe(self.reference, seed)
-        return all(
-            agree(observed, expected, f"{case.name}.result")
-            and not agree(observed, expected, f"{case.name}.after")
+        failed = {
+            name
             for case in failing
+            for name in failures(observed.cases[case.name], expected[case.name], case)
+        }
+        first = failing[0]
+        yours, target = observed.cases[first.name], expected[first.name]
+        in_order = tuple(name for name in self.properties if name in failed)
+        return Report(
+            status="failed" if yours.error is None else "crashed",
+            failed=in_order,
+            broken=tuple(SENTENCES[name] for name in in_order),
+            stage=stage_of(observed.cases, expected),
+            species=self.diagnose(observed, expected, failing, seed),
+            counterexample=counterexample(yours, target, first, seed),
         )
 
-    def diagnose(self, observed: Observations, failing: list[Case], seed: int) -> tuple[str, ...]:
+    def diagnose(
+        self,
+        observed: FunctionObservations,
+        expected: dict[str, CaseOutcome],
+        failing: list[Case],
+        seed: int,
+    ) -> tuple[str, ...]:
         """Name the species that do exactly the same on every case."""
-        if self.is_changed_in_place(observed, failing, seed):
+        names = [case.name for case in failing]
+        if all(is_changed_in_place(observed.cases[name], expected[name]) for name in names):
             return ("input_changed_in_place",)
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
-            return tuple(
+            found = tuple(
                 species
                 for species, variants in self.mistakes.items()
-                if any(does_the_same(observed, self.adapt(w), cases, seed) for w in variants)
+                if any(
+                    does_the_same(observed, self.adapt(wrong), cases, seed, len(failing))
+                    for wrong in variants
+                )
             )
+        changes = always_changes(observed.cases, expected)
+        return found or (("input_changed_in_place",) if changes else ())
 
 
-def unanswered(observed: Observations, first: str) -> Report | None:
-    """Tell an empty answer from a wrong one."""
-    if observed.get("missing") is True:
-        return Report(status="missing")
-    if "kind" in observed:
-        message = f"wanted something to call, got {shown(observed['kind'])}"
-        return Report(status="failed", failed=("runs",), message=message)
-    error = observed.get(f"{first}.error")
-    if is_stub(error) or observed.get(f"{first}.result.none") is True:
-        return Report(status="missing")
-    return None
+def is_unanswered(first: CaseOutcome) -> bool:
+    """Say whether an answer is a starter as it was, or returns nothing."""
+    if first.error is not None:
+        return first.error.is_stub
+    return isinstance(first.result, Other) and first.result.is_none
 
 
-def right(observed: Observations, expected: Observations, case: Case) -> bool:
-    """Say whether a case went as it should."""
-    return agree(observed, expected, case.name)
+def is_changed_in_place(yours: CaseOutcome, target: CaseOutcome) -> bool:
+    """Say whether the result is right, and the caller's tensors are other ones afterwards."""
+    is_right = yours.error is None and same(yours.result, target.result)
+    return is_right and not same_by_name(yours.after, target.after)
 
 
-def failures(observed: Observations, expected: Observations, case: Case) -> list[str]:
+def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> bool:
+    """Say whether every call that came back left the caller's tensors other than they were."""
+    came_back = [name for name, outcome in yours.items() if outcome.error is None]
+    telling = [name for name in came_back if target[name].after]
+    return bool(telling) and not any(
+        same_by_name(yours[name].after, target[name].after) for name in telling
+    )
+
+
+def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
+    """Say which stage goes wrong first, where output and weights come back and one is right."""
+    wrong: list[tuple[bool, bool]] = []
+    for name, wanted in target.items():
+        mine = yours[name].result
+        if not isinstance(wanted.result, Listed) or wanted.result.length != 2:
+            return ""
+        if not isinstance(mine, Listed) or mine.length != 2:
+            return ""
+        right = [same(a, b) for a, b in zip(mine.items, wanted.result.items, strict=True)]
+        if not all(right):
+            wrong.append((right[0], right[1]))
+    if wrong and all(weights for _, weights in wrong):
+        return "mix or merge: the weights are right, and the output is not"
+    if wrong and all(output for output, _ in wrong):
+        return "the weights that are returned: the output is right, and made with others"
+    return ""
+
+
+def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:
     """Name the properties that a case shows to fail."""
-    if f"{case.name}.error" in observed:
+    if yours.error is not None:
         return ["runs"]
     found = []
-    if not agree(observed, expected, f"{case.name}.after"):
+    if not same_by_name(yours.after, target.after):
         found.append(INPUT_UNCHANGED)
-    keys = (f"{case.name}.result", f"{case.name}.gradient")
-    if not all(agree(observed, expected, key) for key in keys):
+    if not same(yours.result, target.result) or not same_gradients(yours, target):
         found.append(case.fails)
     return found or [case.fails]
 
 
 def counterexample(
-    observed: Observations, expected: Observations, case: Case, seed: int
+    yours: CaseOutcome, target: CaseOutcome, case: Case, seed: int
 ) -> Counterexample:
     """Show a failing case: its arguments and the first part of the result that is off."""
     arguments = case.make(torch.Generator().manual_seed(seed))
     inputs = ", ".join(f"{name} = {shown(value)}" for name, value in arguments.items())
-    if f"{case.name}.error" in observed:
-        target = shown(restored(expected, f"{case.name}.result"))
-        return Counterexample(inputs, str(observed[f"{case.name}.error"]), target)
-    error = observed.get(f"{case.name}.gradient.error")
-    if isinstance(error, str):
-        return Counterexample(inputs, f"backward() raises {error}", "a gradient", "gradient")
-    for key, value in below(expected, case.name).items():
-        if not same(observed.get(key), value):
-            what = key.partition(".")[2]
-            if key not in observed:
-                target = shown(restored(expected, f"{case.name}.result"))
-                return Counterexample(inputs, what_came(observed, case.name), target, "result")
-            return unequal_values(inputs, what, observed[key], value)
-    return Counterexample(inputs, "more than was asked", "the result alone")
+    if yours.error is not None:
+        return Counterexample(inputs, yours.error.text, shown(restored(target.result)))
+    if yours.gradient_error is not None:
+        error = f"backward() raises {yours.gradient_error.text}"
+        return Counterexample(inputs, error, "a gradient", "gradient")
+    found = first_difference(yours, target)
+    if found is None:
+        return Counterexample(inputs, "more than was asked", "the result alone")
+    if found.yours is None or found.where.endswith(".length"):
+        is_empty = isinstance(yours.result, Listed | Named) and not yours.result.items
+        came = "an empty result" if is_empty else shown(restored(yours.result))
+        return Counterexample(inputs, came, shown(restored(target.result)), "result")
+    return unequal_values(inputs, found)
 
 
-def what_came(observed: Observations, name: str) -> str:
-    """Say what an answer returned where it is of another kind than was asked for."""
-    kind = observed.get(f"{name}.result.kind")
-    if kind is not None:
-        return f"an object of type {kind}"
-    came = restored(observed, f"{name}.result")
-    return "an empty result" if came in ((), {}) else shown(came)
-
-
-def unequal_values(inputs: str, what: str, yours: object, target: object) -> Counterexample:
+def unequal_values(inputs: str, found: Difference) -> Counterexample:
     """Show both values; of large tensors of one shape the number that is furthest off."""
+    yours, target, what = found.yours, found.target, found.where
     if not isinstance(yours, Tensor) or not isinstance(target, Tensor):
         return Counterexample(inputs, shown(yours), shown(target), what)
     if yours.shape == target.shape and yours.numel() > 16:
-        place = worst((yours.double() - target.double()).abs().nan_to_num(torch.inf))
-        yours, target = yours[tuple(place)], target[tuple(place)]
-        what = f"{what}{place}"
+        index = worst((yours.double() - target.double()).abs().nan_to_num(torch.inf))
+        yours, target = yours[tuple(index)], target[tuple(index)]
+        what = f"{what}{index}"
     return Counterexample(inputs, shown(yours), shown(target), what, paired(yours, target))

@@ -1,12 +1,13 @@
 """Lay parameters out as rows that read the input and columns that make the output."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.trials import LARGE, MOST_PARAMETERS, Sizes, weight_values
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import ModuleObservations, Tensors
 
 TINY = 1e-5
 
@@ -21,36 +22,44 @@ class Parameter:
     quiet: Tensor
 
 
-def parameters_of(observed: Observations, seed: int) -> list[Parameter]:
+def parameters_of(observed: ModuleObservations, seed: int) -> list[Parameter]:
     """Rebuild the parameters from the seed; shapes and gradients were observed.
 
     Raises: ValueError if the observed do not hold together.
     """
-    count = observed.get("parameters")
-    if not isinstance(count, int) or not 0 <= count <= MOST_PARAMETERS:
-        raise ValueError("no count of parameters")
-    return [parameter_of(observed, seed, index) for index in range(count)]
+    shapes = observed.registered.shapes
+    if len(shapes) > MOST_PARAMETERS:
+        raise ValueError(f"wanted {MOST_PARAMETERS} parameters at most, got {len(shapes)}")
+    return [_parameter(observed, seed, index) for index in range(len(shapes))]
 
 
-def parameter_of(observed: Observations, seed: int, index: int) -> Parameter:
+def _parameter(observed: ModuleObservations, seed: int, index: int) -> Parameter:
     """Rebuild one parameter.
 
     Raises: ValueError if its shape cannot be true or a gradient does not fit it.
     """
-    text = observed.get(f"shape.{index}")
-    sizes = [int(part) for part in text.split(",") if part] if isinstance(text, str) else [0]
-    shape = torch.Size(sizes)
-    if len(sizes) > 5 or any(size < 1 for size in sizes) or shape.numel() > 20 * LARGE.embed_dim**2:
-        raise ValueError(f"no parameter has shape {text!r}")
-    gradients = []
-    for key in ("one", "four", "quiet"):
-        gradient = observed.get(f"gradient.{key}.{index}")
-        if gradient is None:
-            gradient = torch.zeros(shape)
-        if not isinstance(gradient, Tensor) or gradient.shape != shape:
-            raise ValueError("a gradient that does not fit")
-        gradients.append(gradient.to(torch.float32))
-    return Parameter(weight_values(LARGE, seed, index, shape), *gradients)
+    sizes = observed.registered.shapes[index]
+    most = 20 * LARGE.embed_dim**2
+    if len(sizes) > 5 or not all(1 <= size <= most for size in sizes) or math.prod(sizes) > most:
+        raise ValueError(f"no parameter has shape {sizes}")
+    shape, gradients = torch.Size(sizes), observed.gradients
+    taken = (gradients.one, gradients.four, gradients.quiet)
+    return Parameter(
+        weight_values(LARGE, seed, index, shape), *(_gradient(of, index, shape) for of in taken)
+    )
+
+
+def _gradient(gradients: Tensors, index: int, shape: torch.Size) -> Tensor:
+    """Return the gradient of one parameter, zeros if there is none.
+
+    Raises: ValueError if it has another shape.
+    """
+    gradient = gradients[index] if index < len(gradients) else None
+    if gradient is None:
+        return torch.zeros(shape)
+    if gradient.shape != shape:
+        raise ValueError(f"wanted a gradient of shape {tuple(shape)}, got {tuple(gradient.shape)}")
+    return gradient.to(torch.float32)
 
 
 def silent(gradient: Tensor, axis: int, index: int) -> bool:

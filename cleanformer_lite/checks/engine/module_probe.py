@@ -7,14 +7,21 @@ from torch import nn
 
 from cleanformer_lite.checks.engine import equality, parameters
 from cleanformer_lite.checks.engine import properties as calls
+from cleanformer_lite.checks.engine.compare import shown
 from cleanformer_lite.checks.engine.diagnosis import diagnose
 from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
-from cleanformer_lite.checks.engine.observations import is_stub, shown
 from cleanformer_lite.checks.engine.observe import observe_module
 from cleanformer_lite.checks.engine.properties import Property
+from cleanformer_lite.checks.engine.stages import first_wrong_stage
 from cleanformer_lite.checks.engine.trials import Contract
-from cleanformer_lite.checks.exercise import Observations
 from cleanformer_lite.checks.mistake import Mistake
+from cleanformer_lite.checks.observations import (
+    ModuleObservations,
+    NoAnswer,
+    Observations,
+    Other,
+    WrongKind,
+)
 from cleanformer_lite.checks.report import Counterexample, Report
 
 ALWAYS: tuple[Property, ...] = (
@@ -58,6 +65,7 @@ ASKED_ONCE: tuple[Property, ...] = (
 )
 
 FULL = Contract()
+RUNS = "runs"
 
 
 def properties_for(contract: Contract) -> dict[str, Property]:
@@ -86,12 +94,18 @@ class ModuleProbe:
 
     def observe(self, answer: object, seed: int) -> Observations:
         if answer is None or answer is ...:
-            return {"missing": True}
+            return NoAnswer()
         if isinstance(answer, nn.Module) or not callable(answer):
-            return {"kind": type(answer).__name__}
+            return WrongKind(type(answer).__name__)
         return observe_module(answer, self.contract, seed)
 
     def judge(self, observed: Observations, seed: int) -> Report:
+        if isinstance(observed, NoAnswer):
+            return Report(status="missing")
+        if isinstance(observed, WrongKind):
+            return _refused(f"wanted a class, got an object of type {shown(observed.kind)}")
+        if not isinstance(observed, ModuleObservations):
+            raise ValueError(f"wanted what a module does, got {type(observed).__name__}")
         early = unanswered(observed)
         if early is not None:
             return early
@@ -106,9 +120,18 @@ class ModuleProbe:
         return Report(
             status="crashed" if crash else "failed",
             failed=failed,
+            broken=sentences(failed),
+            stage="" if crash or species else first_wrong_stage(evidence, failed),
             species=species,
             counterexample=first,
         )
+
+
+def sentences(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Say what each property asks, in a sentence that is true of a right answer."""
+    known = {RUNS: "It can be built and called."}
+    known |= {name: holds.__doc__ or "" for name, holds in properties_for(FULL).items()}
+    return tuple(known[name] for name in names)
 
 
 def failures(evidence: Evidence) -> dict[str, Counterexample]:
@@ -129,26 +152,26 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
     return found
 
 
-def error_of(observed: Observations) -> tuple[str, str, str] | None:
+def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
     """Return input, error and target if the answer could not even be built or called."""
-    for label in ("small", "large"):
-        for key, doing in ((f"{label}.build", "building it"), (f"{label}.plain", "calling it")):
-            if f"{key}.error" in observed:
-                return f"{doing}, {label} sizes", str(observed[f"{key}.error"]), "no error"
+    for label, trial in (("small", observed.small), ("large", observed.large)):
+        called = trial.call("plain").error
+        for error, doing in ((trial.build_error, "building it"), (called, "calling it")):
+            if error is not None:
+                return f"{doing}, {label} sizes", error.text, "no error"
     return None
 
 
-def unanswered(observed: Observations) -> Report | None:
+def unanswered(observed: ModuleObservations) -> Report | None:
     """Tell an empty answer, and one of another kind, from a wrong one."""
-    if observed.get("missing") is True:
+    small, plain = observed.small, observed.small.call("plain")
+    if small.wrong_kind is not None:
+        return _refused(f"wanted a torch.nn.Module, got {shown(small.wrong_kind)}")
+    if any(error is not None and error.is_stub for error in (small.build_error, plain.error)):
         return Report(status="missing")
-    if "kind" in observed:
-        message = f"wanted a class, got an object of type {shown(observed['kind'])}"
-        return Report(status="failed", failed=("runs",), message=message)
-    if "small.build.kind" in observed and "small.build.error" not in observed:
-        message = f"wanted a torch.nn.Module, got {shown(observed['small.build.kind'])}"
-        return Report(status="failed", failed=("runs",), message=message)
-    for key in ("small.build.error", "small.plain.error"):
-        if is_stub(observed.get(key)):
-            return Report(status="missing")
-    return Report(status="missing") if observed.get("small.plain.output.none") is True else None
+    is_none = isinstance(plain.output, Other) and plain.output.is_none
+    return Report(status="missing") if is_none else None
+
+
+def _refused(message: str) -> Report:
+    return Report(status="failed", failed=("runs",), message=message)

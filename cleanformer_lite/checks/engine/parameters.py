@@ -1,53 +1,47 @@
 """Properties of a module's own weights: registered, counted, reached, moved, dropped."""
 
+import itertools
+
 import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
 from cleanformer_lite.checks.engine.layouts import TINY
-from cleanformer_lite.checks.engine.trials import DROPOUT, LARGE, MOST_PARAMETERS
+from cleanformer_lite.checks.engine.trials import DROPOUT, LARGE
+from cleanformer_lite.checks.observations import Tensors
 from cleanformer_lite.checks.report import Counterexample
 
 BUILT = f"a module of embed_dim={LARGE.embed_dim}, num_heads={LARGE.num_heads}"
 
 
-def count(evidence: Evidence, key: str) -> int:
-    """Return a counted fact, -1 if there is none."""
-    value = evidence.observed.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else -1
-
-
-def matrices(evidence: Evidence, prefix: str) -> list[tuple[str, Tensor | None]]:
-    """Return name and tensor of a fact about each parameter that is larger than any bias."""
-    found = []
-    for index in range(min(count(evidence, "parameters"), MOST_PARAMETERS)):
-        shape = str(evidence.observed.get(f"shape.{index}", ""))
-        sizes = [int(part) for part in shape.split(",") if part.isdigit()]
-        if torch.Size(sizes).numel() > 3 * LARGE.embed_dim:
-            value = evidence.observed.get(f"{prefix}.{index}")
-            fits = isinstance(value, Tensor) and list(value.shape) == sizes
-            name = str(evidence.observed.get(f"name.{index}"))
-            found.append((name, value if isinstance(value, Tensor) and fits else None))
+def matrices(evidence: Evidence, tensors: Tensors) -> list[tuple[str, Tensor | None]]:
+    """Return name and tensor, of those given, of each parameter that is larger than any bias."""
+    registered, found = evidence.observed.registered, []
+    together = itertools.zip_longest(registered.names, registered.shapes, tensors)
+    for name, shape, value in itertools.islice(together, len(registered.names)):
+        if torch.Size(shape).numel() > 3 * LARGE.embed_dim:
+            fits = value is not None and value.shape == shape
+            found.append((name, value if fits else None))
     return found
 
 
 def parameters_registered(evidence: Evidence, label: str) -> Counterexample | None:
     """Every weight in use is a parameter, is kept, and is saved."""
-    fresh, hidden = count(evidence, "fresh"), count(evidence, "unregistered")
-    if fresh > 0:
-        return Counterexample(BUILT, f"{fresh} weights are new in every call", "none is")
-    if hidden != 0 or fresh < 0:
-        yours = f"{hidden} of the {count(evidence, 'used')} weights in use are not registered"
+    graph, registered = evidence.observed.graph, evidence.observed.registered
+    if graph.fresh > 0:
+        return Counterexample(BUILT, f"{graph.fresh} weights are new in every call", "none is")
+    if graph.unregistered != 0 or graph.fresh < 0:
+        yours = f"{graph.unregistered} of the {graph.used} weights in use are not registered"
         return Counterexample(BUILT, yours, "all are: parameters() lists them")
-    saved, numbers = count(evidence, "saved"), count(evidence, "numbers")
-    if saved < numbers:
-        return Counterexample(BUILT, f"state_dict() holds {saved} numbers", f"{numbers}")
+    if registered.saved < registered.numbers:
+        yours = f"state_dict() holds {registered.saved} numbers"
+        return Counterexample(BUILT, yours, f"{registered.numbers}")
     return None
 
 
 def parameter_count(evidence: Evidence, label: str) -> Counterexample | None:
     """There are four projections of E to E, with bias or without."""
-    square, numbers = LARGE.embed_dim**2, count(evidence, "numbers")
+    square, numbers = LARGE.embed_dim**2, evidence.observed.registered.numbers
     if 4 * square <= numbers <= 4 * square + 4 * LARGE.embed_dim:
         return None
     target = f"4 * E * E = {4 * square}, and 4 * E = {4 * LARGE.embed_dim} more with biases"
@@ -56,23 +50,23 @@ def parameter_count(evidence: Evidence, label: str) -> Counterexample | None:
 
 def gradients_reach_all(evidence: Evidence, label: str) -> Counterexample | None:
     """Every weight matrix gets a gradient."""
-    for name, gradient in matrices(evidence, "gradient.four"):
+    for name, gradient in matrices(evidence, evidence.observed.gradients.four):
         if gradient is None or not (gradient.abs() > 0).any():
             return Counterexample(BUILT, "no gradient", "a gradient", name)
     return (
         None
-        if count(evidence, "parameters") > 0
+        if evidence.observed.registered.names
         else Counterexample(BUILT, "no parameters", "some")
     )
 
 
 def every_weight_moves(evidence: Evidence, label: str) -> Counterexample | None:
     """Every row and column of weights moves in a training step."""
-    hidden = max(count(evidence, "unregistered"), count(evidence, "fresh"))
+    hidden = max(evidence.observed.graph.unregistered, evidence.observed.graph.fresh)
     if hidden != 0:
         yours = f"{hidden} weights that the optimizer is never told of"
         return Counterexample(BUILT, yours, "every weight moves in a step")
-    for name, moved in matrices(evidence, "step"):
+    for name, moved in matrices(evidence, evidence.observed.step):
         if moved is None or not all_slices_move(moved):
             yours = "some rows or columns stay where they were"
             return Counterexample(BUILT, yours, "every weight moves in a step", name)
@@ -90,11 +84,9 @@ def all_slices_move(moved: Tensor) -> bool:
 
 def heads_are_independent(evidence: Evidence, label: str) -> Counterexample | None:
     """The map of a head depends on its own queries and keys alone."""
-    if "one_head.error" in evidence.observed:  # weights made for display alone have no gradient
+    if evidence.observed.head_error is not None:  # weights made for display alone have no gradient
         return None
-    gradients = [gradient for _, gradient in matrices(evidence, "gradient.head")]
-    largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
-    used = sum(int((g.abs() > TINY * largest).sum()) for g in gradients if g is not None)
+    used = weights_behind_a_map(evidence)
     limit = 2 * LARGE.head_dim * LARGE.embed_dim
     if 0 < used <= limit:
         return None
@@ -102,11 +94,18 @@ def heads_are_independent(evidence: Evidence, label: str) -> Counterexample | No
     return Counterexample(BUILT, f"{used} weights move the map of head 0", target)
 
 
+def weights_behind_a_map(evidence: Evidence) -> int:
+    """Count the weights that move the map of head 0."""
+    gradients = [gradient for _, gradient in matrices(evidence, evidence.observed.gradients.head)]
+    largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
+    return sum(int((g.abs() > TINY * largest).sum()) for g in gradients if g is not None)
+
+
 def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout does nothing in evaluation mode."""
     target = evidence.output("large", "plain")
     for name in ("first", "second"):
-        yours = evidence.tensor("dropout", name, "output", tuple(target.shape))
+        yours = evidence.with_dropout(name, tuple(target.shape))
         found = unequal(evidence, "large", "plain", yours, target, "output in eval() with dropout")
         if found:
             return found
@@ -116,7 +115,7 @@ def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None
 def dropout_on_in_training(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout does something in training mode."""
     target = evidence.output("large", "plain")
-    yours = evidence.tensor("dropout", "training", "output", tuple(target.shape))
+    yours = evidence.with_dropout("training", tuple(target.shape))
     if (yours - target).abs().max() > 1e-3:
         return None
     none = f"dropout={DROPOUT} changes nothing in train()"
@@ -125,14 +124,12 @@ def dropout_on_in_training(evidence: Evidence, label: str) -> Counterexample | N
 
 def weights_before_output(evidence: Evidence, inputs: int, biases: int) -> bool:
     """Say whether there are just so many weights before an output projection, biases or not."""
-    numbers = count(evidence, "numbers") - LARGE.embed_dim**2
+    numbers = evidence.observed.registered.numbers - LARGE.embed_dim**2
     known = {inputs, inputs + biases, inputs + LARGE.embed_dim, inputs + biases + LARGE.embed_dim}
-    return numbers in known and count(evidence, "unregistered") == 0
+    return numbers in known and evidence.observed.graph.unregistered == 0
 
 
 def reads_whole_input(evidence: Evidence) -> bool:
     """Say whether another matrix than the output's has a side of E."""
-    number = min(count(evidence, "parameters"), MOST_PARAMETERS)  # a forged count is no limit
-    sides = [evidence.observed.get(f"shape.{index}") for index in range(number)]
-    known = [side.split(",") for side in sides if isinstance(side, str) and "," in side]
-    return sum(str(LARGE.embed_dim) in side for side in known) > 1
+    shapes = evidence.observed.registered.shapes
+    return sum(len(shape) > 1 and LARGE.embed_dim in shape for shape in shapes) > 1

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from cleanformer_lite.checks.engine.layouts import (
     unpacked,
 )
 from cleanformer_lite.checks.engine.trials import LARGE, Sizes
-from cleanformer_lite.checks.exercise import Observations
+from cleanformer_lite.checks.observations import ModuleObservations
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,10 @@ def pair_biases(four: Tensor, vectors: list[Parameter], sizes: Sizes) -> Tensor:
                 continue
             bias[place : place + size] = value[part]
             taken[place : place + size] = True
+    # Beside its own row: a query's may be next to nothing by chance, and its bias is not.
+    is_key = wanted.abs() <= 1e-4 * four.abs().amax(dim=1)
     for piece in silent_pieces:
-        free = torch.nonzero(~taken & (wanted.abs() <= 1e-4 * scale)).flatten()[: len(piece)]
+        free = torch.nonzero(~taken & is_key).flatten()[: len(piece)]
         if len(free) == len(piece):
             bias[free] = piece
             taken[free] = True
@@ -140,7 +143,8 @@ def _place(theirs: Tensor, wanted: Tensor, taken: Tensor, scale: float) -> int |
 class Projections:
     """The four projections as `torch.nn.Linear` keeps them, `(E, E)` and `(E,)` each.
 
-    `out` is None where heads are concatenated and nothing more.
+    `out` is None where heads are concatenated and nothing more; `one_head` names those that are one
+    head's, repeated for all.
     """
 
     query: Tensor
@@ -151,14 +155,26 @@ class Projections:
     key_bias: Tensor
     value_bias: Tensor
     out_bias: Tensor
+    one_head: tuple[str, ...] = ()
 
     @cached_property
-    def is_tied(self) -> bool:
-        """Whether the values come from the keys' projection."""
-        return torch.equal(self.key, self.value)
+    def tied(self) -> str:
+        """Which projections are one: "value is key", "key is query", "all", or none."""
+        value_is_key, key_is_query = (
+            torch.equal(self.key, self.value),
+            torch.equal(self.query, self.key),
+        )
+        if value_is_key and key_is_query:
+            return "all"
+        return "value is key" if value_is_key else "key is query" if key_is_query else ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are four projections, none of them another's or one head's alone."""
+        return self.out is not None and not self.tied and not self.one_head
 
 
-def hypotheses(observed: Observations, seed: int) -> list[Projections]:
+def hypotheses(observed: ModuleObservations, seed: int) -> list[Projections]:
     """List the ways to read an answer's parameters, likeliest first; empty if there is none."""
     try:
         found = parameters_of(observed, seed)
@@ -212,16 +228,35 @@ def partitions(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
     """Split rows into query, key and value; who is query and who is key is tried both ways."""
     value = torch.nonzero(rows.is_value).flatten()
     rest = torch.nonzero(~rows.is_value & rows.is_used).flatten()
-    if len(value) != sizes.embed_dim or len(rest) not in (sizes.embed_dim, 2 * sizes.embed_dim):
+    whole, one = sizes.embed_dim, sizes.head_dim
+    if len(value) == whole and len(rest) in (0, whole):  # what is there makes the others, too
+        yield from tied(rows, rest, value)
+        return
+    if len(value) not in (whole, one) or len(rest) not in (whole + one, 2 * whole):
         yield from by_order(rows, sizes)
         return
-    if len(rest) == sizes.embed_dim:  # nothing is left for the key: the values must come from it
-        yield assembled(rows, rest, value, value)
-    if len(rest) != 2 * sizes.embed_dim:
-        return
     for first, second in halves(rows, rest, sizes):
-        yield assembled(rows, first, second, value)
-        yield assembled(rows, second, first, value)
+        yield repeated(rows, first, second, value, sizes)
+        yield repeated(rows, second, first, value, sizes)
+
+
+def tied(rows: InputRows, rest: Tensor, value: Tensor) -> Iterator[Projections]:
+    """Read two or three projections off one matrix."""
+    if len(rest) == 0:
+        yield assembled(rows, value, value, value)
+        return
+    yield assembled(rows, rest, value, value)
+    yield assembled(rows, rest, rest, value)
+
+
+def repeated(
+    rows: InputRows, query: Tensor, key: Tensor, value: Tensor, sizes: Sizes
+) -> Projections:
+    """Put rows together; those of one head alone stand for all heads."""
+    parts = {"query": query, "key": key, "value": value}
+    one_head = tuple(name for name, part in parts.items() if len(part) < sizes.embed_dim)
+    query, key, value = (part.repeat(sizes.embed_dim // len(part)) for part in (query, key, value))
+    return replace(assembled(rows, query, key, value), one_head=one_head)
 
 
 def by_order(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
@@ -238,6 +273,13 @@ def by_order(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
 def halves(rows: InputRows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
     """Tell rows of queries from those of keys; where gradients do not, try the usual layouts."""
     likeness = rows.query_likeness[rest]
+    if len(rest) < 2 * sizes.embed_dim:  # the shorter part is one head's
+        order = likeness.argsort(descending=True)
+        for number in (sizes.embed_dim, len(rest) - sizes.embed_dim):
+            chosen = order[:number].sort().values
+            others = order[number:].sort().values
+            yield rest[chosen], rest[others]
+        return
     is_query = torch.zeros(len(rest), dtype=torch.bool)
     is_query[likeness.topk(sizes.embed_dim).indices] = True
     yield rest[is_query], rest[~is_query]
@@ -265,7 +307,7 @@ def strided(
     `maps`, `value` and `out` say of which projections that is so: a module may mix the two.
     """
     where = torch.arange(sizes.embed_dim).view(sizes.head_dim, sizes.num_heads).t().flatten()
-    changed: dict[str, Tensor] = {}
+    changed: dict[str, Any] = {}
     for name, is_strided in (("query", maps), ("key", maps), ("value", value)):
         if is_strided:
             changed[name] = getattr(reading, name)[where]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.engine.compare import NO_NUMBER, close, shown
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
-from cleanformer_lite.checks.engine.observations import close
 from cleanformer_lite.checks.engine.trials import LOUD, TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
 
@@ -30,7 +30,7 @@ def weights_shape(evidence: Evidence, label: str) -> Counterexample | None:
 def input_unchanged(evidence: Evidence, label: str) -> Counterexample | None:
     """The input is after a call what it was before."""
     for name, call in evidence.calls[label].items():
-        after = evidence.observed.get(f"{label}.{name}.input")
+        after = evidence.call(label, name).changed_input
         if isinstance(after, Tensor) and after.shape == call.x.shape:
             return unequal(evidence, label, name, after, call.x, "x after the call")
         if after is not None:
@@ -76,6 +76,19 @@ def projections_are_linear(evidence: Evidence, label: str) -> Counterexample | N
         gap = logs[:, :, row, first] - logs[:, :, row, second]
         found = found or unequal_sums(evidence, "triple", gap, what)
     return found
+
+
+def shares_are_of_two(evidence: Evidence) -> bool:
+    """Say whether what a query gives one key beside another is a matter of these tokens alone.
+
+    The other tokens of the samples `triple` are the same, and the first is another in each. Where
+    it makes a difference, something else than a score for each pair is shared out.
+    """
+    if not evidence.contract.weights:
+        return True
+    logs = evidence.weights("large", "triple").clamp_min(LEAST).log()
+    gap = logs[:, :, 1:, 1] - logs[:, :, 1:, 2]
+    return bool((gap - gap[:1]).abs().max() <= 1e-3 * max(1.0, float(gap.abs().max())))
 
 
 def unequal_sums(evidence: Evidence, name: str, values: Tensor, what: str) -> Counterexample | None:
@@ -142,7 +155,9 @@ def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexa
     n, h, i, j = (int(index) for index in torch.nonzero(wrong)[0])
     target = "more than 0" if allowed[n, h, i, j] else "0"
     what = f"weights[{n}, {h}, {i}, {j}]"
-    return Counterexample(evidence.inputs(label, name), f"{weights[n, h, i, j]:.4g}", target, what)
+    return Counterexample(
+        evidence.inputs(label, name), shown(float(weights[n, h, i, j])), target, what
+    )
 
 
 def causality(evidence: Evidence, label: str) -> Counterexample | None:
@@ -172,7 +187,7 @@ def quiet_when_loud(evidence: Evidence) -> Counterexample | None:
     if most <= MOVED:
         return None
     what = f"the weight of a masked key, x {LOUD:g} times as large"
-    return Counterexample(evidence.inputs("large", "loud"), f"{most:.4g}", "0", what)
+    return Counterexample(evidence.inputs("large", "loud"), shown(float(most)), "0", what)
 
 
 def masks_combine(evidence: Evidence, label: str) -> Counterexample | None:
@@ -199,16 +214,14 @@ def finite_on_blind_rows(evidence: Evidence, label: str) -> Counterexample | Non
     found = unequal(evidence, label, "blind", blind, zeros, "weights of a query that sees nothing")
     if found or output.isfinite().all():
         return found or finite_gradients(evidence)
-    return Counterexample(evidence.inputs(label, "blind"), "not-a-number", "a number", "output")
+    return Counterexample(evidence.inputs(label, "blind"), NO_NUMBER, "a number", "output")
 
 
 def finite_gradients(evidence: Evidence) -> Counterexample | None:
     """Look for not-a-number in the gradients when one query sees nothing."""
-    for key, value in evidence.observed.items():
-        if not key.startswith("gradient.blind.") or not isinstance(value, Tensor):
-            continue
-        if not value.isfinite().all():
-            name = evidence.observed.get(f"name.{key.rpartition('.')[2]}")
+    gradients = evidence.observed.gradients.blind
+    for name, gradient in zip(evidence.observed.registered.names, gradients, strict=False):
+        if gradient is not None and not gradient.isfinite().all():
             inputs = evidence.inputs("large", "blind")
-            return Counterexample(inputs, "not-a-number", "a number", f"the gradient of {name}")
+            return Counterexample(inputs, NO_NUMBER, "a number", f"the gradient of {name}")
     return None

@@ -219,7 +219,7 @@ def next_piece_loss(predict: Any, target: Tensor, padding: int) -> Tensor:
 
 def greedy(
     predict: Callable[[Tensor], Tensor],
-    rows: int,
+    batch_size: int,
     start: int,
     end: int,
     padding: int,
@@ -227,10 +227,10 @@ def greedy(
 ) -> Tensor:
     """Write sentence by sentence, in lists."""
     lists = []
-    for n in range(rows):
+    for n in range(batch_size):
         written: list[int] = []
         while len(written) < longest and end not in written:
-            target = torch.full((rows, 1 + len(written)), padding)
+            target = torch.full((batch_size, 1 + len(written)), padding)
             target[n] = torch.tensor([start, *written])
             written.append(int(predict(target)[n, -1].argmax()))
         lists.append(written)

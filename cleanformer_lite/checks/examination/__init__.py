@@ -195,6 +195,7 @@ def _ask_all(exam: Examination, insight: heads.Insight | None) -> None:
             ("a causal mask of its own hides", own_masks.hides_by_its_own),
             ("every head reads all of the input", heads.heads_read_everything),
             ("query heads stay apart", groups.keeps_query_heads_apart),
+            ("the output reads every head", groups.reads_every_head),
             ("keys and values of a head belong together", groups.pairs_key_heads),
             ("a score reads its query and key alone", scores.scores_read_their_tokens),
             ("tokens stay apart after the weighted sum", heads.tokens_stay_apart_after),

@@ -47,6 +47,52 @@ def keeps_query_heads_apart(exam: Examination, insight: Insight) -> bool | None:
     return None
 
 
+def reads_every_head(exam: Examination, insight: Insight) -> bool | None:
+    """The output reads every head, and not only their sum."""
+    core, heads, length = insight.core, exam.heads, exam.bench.length
+    output = insight.output
+    factors = torch.linspace(0.7, 1.9, output.numel(), dtype=output.dtype).view(output.shape)
+    if _is_sum(core, heads):
+        case = {"tried": "the product of weights and values", "yours": "no axis of heads"}
+        exam.bug(named("heads_summed", "the heads are added up", **case, target="one"))
+        return None
+    case = {"tried": "the gradient of the output, with respect to each head"}
+    for tensor in (core.mixed, core.weights):
+        if heads < 2 or tensor is None or not tensor.requires_grad or tensor.dim() != 4:
+            continue
+        sizes = tuple(tensor.shape[1:3])
+        if heads == length or sizes not in ((heads, length), (length, heads)):
+            continue
+        gradient = torch.autograd.grad(
+            (output * factors).sum(), tensor, retain_graph=True, allow_unused=True
+        )[0]
+        if gradient is None:
+            continue
+        read = gradient.movedim(1 if sizes[0] == heads else 2, 0).flatten(1)
+        idle = [head for head in range(heads) if not bool(read[head].any())]
+        if idle:
+            case |= {"yours": f"none for heads {idle}", "target": "one for every head"}
+            exam.bug(named("only_last_head", f"{len(idle)} heads are not read", **case))
+            return None
+        if tensor is core.mixed and torch.allclose(read, read[:1].expand_as(read), rtol=1e-4):
+            case |= {"yours": "the same for all", "target": "one of its own for each"}
+            exam.bug(named("heads_summed", "the heads are added up", **case))
+            return None
+        return True
+    return None
+
+
+def _is_sum(core: Core, heads: int) -> bool:
+    """Say whether the product with the values has added up the heads of both its factors."""
+    if core.mixed is None or core.value is None or core.is_fused or heads < 2:
+        return False
+    shapes = (core.weights.shape, core.value.shape)
+    if any(len(shape) != 4 or heads not in shape[1:3] for shape in shapes):
+        return False
+    batch, length = core.weights.shape[0], core.weights.shape[-2]
+    return core.mixed.shape == (batch, length, core.value.shape[-1])
+
+
 def _times(values: Tensor) -> int:
     """Say how often every number stands among others; 1 unless all stand there equally often."""
     values = values.sort().values

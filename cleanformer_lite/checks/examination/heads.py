@@ -213,6 +213,13 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
     core = insight.core
     if core.value is None or core.key is None:
         raise NotAskedError("values and keys were not seen")
+    if _is_query(core) and _idle(exam):
+        case = {
+            "tried": "queries beside keys",
+            "yours": "equal",
+            "target": "projections of their own",
+        }
+        exam.bug(named("key_uses_query", "the keys are the queries, a projection is left", **case))
     value, key = core.value.detach(), core.key.detach()
     if value.numel() != key.numel():
         return True
@@ -222,8 +229,7 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
     size = key.norm() / value.norm().clamp_min(1e-9)
     if not any(torch.allclose(value.reshape(-1) * size, other, atol=1e-5) for other in alike):
         return True
-    idle = [note for note in exam.report.notes if "is not used in this call" in note]
-    if idle:
+    if _idle(exam):
         exam.bug(
             named(
                 "value_uses_key",
@@ -236,6 +242,22 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
     else:
         exam.report.unknown.append("values (they are the keys: by design, or copied)")
     return None
+
+
+def _idle(exam: Examination) -> bool:
+    return any("is not used in this call" in note for note in exam.report.notes)
+
+
+def _is_query(core: Core) -> bool:
+    """Say whether keys are queries, but for a factor."""
+    if core.query is None or core.key is None or core.query.numel() != core.key.numel():
+        return False
+    query, key = core.query.detach(), core.key.detach()
+    query = query * (key.norm() / query.norm().clamp_min(1e-9))
+    return any(
+        other.shape == query.shape and torch.allclose(query, other, atol=1e-5)
+        for other in (key, key.transpose(-2, -1))
+    )
 
 
 def drops_nothing_in_eval(exam: Examination, insight: Insight) -> bool | None:

@@ -24,7 +24,14 @@ from cleanformer_lite.checks.examination.mask_forms import (
     try_form,
 )
 from cleanformer_lite.checks.examination.questions import Examination
-from cleanformer_lite.checks.examination.shares import mean_of_equals, sum_of_shares
+from cleanformer_lite.checks.examination.shares import (
+    masked_core,
+    mean_of_equals,
+    sum_of_shares,
+)
+
+# Scores of trained models get as low as this.
+WEAK = -30.0
 
 
 def asks_masks(exam: Examination) -> bool | None:
@@ -140,7 +147,13 @@ def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: i
 def _ask_one(exam: Examination, form: Form) -> bool:
     """Ask all about one mask in the form that hides a key."""
     found = len(exam.report.findings)
-    for question in (_rows_are_whole, _samples_have_their_own, _pairs_are_not_turned, _blind_rows):
+    for question in (
+        _rows_are_whole,
+        _fill_is_low,
+        _samples_have_their_own,
+        _pairs_are_not_turned,
+        _blind_rows,
+    ):
         try:
             question(exam, form)
         except Exception as error:
@@ -156,6 +169,25 @@ def _rows_are_whole(exam: Examination, form: Form) -> None:
         exam.bug(
             named("mask_after_softmax", "with a mask a query's weights no longer sum to 1", **case)
         )
+
+
+def _fill_is_low(exam: Examination, form: Form) -> None:
+    """what hides a key is lower than any score"""
+    if form.says == "add":
+        return  # the caller says how low
+    hidden = min(1, exam.bench.keys - 1)
+    pair = [masked_core(exam.bench, form, exam.heads, key) for key in (None, hidden)]
+    scores = [core.scores for core in pair if core is not None and core.scores is not None]
+    if len(scores) < 2 or pair[1] is None or pair[1].is_fused:
+        return
+    before, after = (each.detach()[..., hidden] for each in scores)
+    for change in (after, after - before):
+        low = float(change.reshape(-1)[0])
+        if bool(((change - low).abs() < 1e-4).all()) and WEAK < low < 0:
+            case = {"tried": f"the score of a hidden key ({form})", "yours": f"{low:.4g}"}
+            case["target"] = "the lowest number of its dtype, or minus infinity"
+            exam.bug(named("fill_too_weak", "a score may be as low as what hides a key", **case))
+            return
 
 
 def _samples_have_their_own(exam: Examination, form: Form) -> None:

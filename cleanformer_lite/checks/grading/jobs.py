@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cleanformer_lite.checks import EXERCISES, Observations, observe
+from cleanformer_lite.checks import EXERCISES, NoAnswer, Observations, observe
 from cleanformer_lite.checks.grading.confine import confine
 from cleanformer_lite.checks.grading.limits import Limits, apply_limits
 from cleanformer_lite.checks.grading.result import judge_attempt
@@ -172,7 +172,7 @@ def _answer(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
         return encode_it(message, observations, limits.result)
     except BadFrame as error:
         refused = {"nonce": nonce, "outcome": "refused", "error": str(error)}
-        return encode_it(refused, {}, limits.result)
+        return encode_it(refused, NoAnswer(), limits.result)
 
 
 def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
@@ -184,11 +184,11 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
     message: dict[str, Any] = {"outcome": "missing", "error": "", "notes": notes[:MOST_NOTES]}
     if exercise.entry_point not in vars(module):
         errors = notes or task["broken"]
-        return message | ({"outcome": "raised", "error": errors[0]} if errors else {}), {}
+        return message | ({"outcome": "raised", "error": errors[0]} if errors else {}), NoAnswer()
     try:
         observations = watch(exercise, vars(module)[exercise.entry_point], task["seed"])
     except BaseException as error:
-        return message | {"outcome": "raised", "error": _text_of(error)}, {}
+        return message | {"outcome": "raised", "error": _text_of(error)}, NoAnswer()
     return message | {"outcome": "observed"}, observations
 
 

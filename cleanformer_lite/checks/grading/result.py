@@ -4,9 +4,10 @@ import signal
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cleanformer_lite.checks import Exercise, Observations, Report, judge
+from cleanformer_lite.checks import Exercise, NoAnswer, Observations, Report, judge
 from cleanformer_lite.checks.grading.submissions import printable
 from cleanformer_lite.checks.grading.wire import BadFrame, decode
+from cleanformer_lite.checks.observations import texts
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ def understand(frame: bytes | None, ended: dict[str, Any], nonce: str) -> Observ
     """Make sense of the bytes that came back (None: too many) and of how the process ended."""
     trouble = how_it_ended(frame, ended)
     if trouble is not None:
-        return Observed(trouble[0], {}, trouble[1])
+        return Observed(trouble[0], NoAnswer(), trouble[1])
     assert frame is not None
     try:
         message, observations = decode(frame)
     except BadFrame as bad:
-        return Observed("refused", {}, f"a forged result: {bad}")
+        return Observed("refused", NoAnswer(), f"a forged result: {bad}")
     if message.get("nonce") != nonce:
-        return Observed("refused", {}, "a forged result: not from this run")
+        return Observed("refused", NoAnswer(), "a forged result: not from this run")
     text, notes = str(message.get("error", ""))[:500], message.get("notes")
     notes = tuple(printable(note)[:500] for note in notes[:8]) if isinstance(notes, list) else ()
     outcome = message.get("outcome")
@@ -179,7 +180,7 @@ def _result(report: Report, **more: Any) -> Result:
 
 def _memory_ran_out(observations: Observations) -> bool:
     """Say whether the answer's own errors speak of memory."""
-    return any(isinstance(text, str) and _ran_out_of_memory(text) for text in observations.values())
+    return any(_ran_out_of_memory(text) for text in texts(observations))
 
 
 def _ran_out_of_memory(error: str) -> bool:

@@ -1,13 +1,18 @@
 """Observations as bytes and back: tensors and text in the safetensors format, never a pickle."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from cleanformer_lite.checks import Observations
+from cleanformer_lite.checks.observations import RECORDS
 
 DTYPES = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64),
@@ -15,7 +20,9 @@ DTYPES = (
 )
 MOST_OBSERVATIONS = 10_000
 _HEADER = "header"
-_TENSOR = "tensor/"
+_TENSOR = "tensor"
+_RECORD = "record"
+_NAMED = "named"
 
 
 class BadFrame(ValueError):  # noqa: N818 (it reads as what it is)
@@ -28,25 +35,41 @@ def encode(message: dict[str, Any], observations: Observations, limit: int) -> b
     Raises: BadFrame if they need more than `limit` bytes, or hold what cannot be sent.
     """
     tensors: dict[str, Tensor] = {}
-    values: dict[str, Any] = {}
     double: list[str] = []  # safetensors has no complex numbers of 128 bits
     size = 0
-    for name, value in observations.items():
-        if isinstance(value, Tensor):
-            size += value.numel() * value.element_size()
-            if size > limit:
-                raise BadFrame(f"wanted a result of at most {limit} bytes, got more")
-            if value.dtype == torch.complex128:
-                double.append(name)
-            tensors[_TENSOR + name] = _ready(value)
-        else:
-            values[name] = _plain(value)
-    header = json.dumps({"message": message, "values": values, "double": double}).encode()
+
+    def number(x: Tensor) -> str:
+        nonlocal size
+        size += x.numel() * x.element_size()
+        if size > limit:
+            raise BadFrame(f"wanted a result of at most {limit} bytes, got more")
+        name = str(len(tensors))
+        if x.dtype == torch.complex128:
+            double.append(name)
+        tensors[name] = _ready(x)
+        return name
+
+    told = {"message": message, "observed": _packed(observations, number), "double": double}
+    header = json.dumps(told).encode()
     tensors[_HEADER] = torch.frombuffer(bytearray(header), dtype=torch.uint8)
     frame = save(tensors)
     if len(frame) > limit:
         raise BadFrame(f"wanted a result of at most {limit} bytes, got {len(frame)}")
     return frame
+
+
+def _packed(value: object, number: Callable[[Tensor], str]) -> Any:
+    """Write records, tuples and dictionaries as JSON knows them; `number` takes each tensor."""
+    if isinstance(value, Tensor):
+        return {_TENSOR: number(value)}
+    if isinstance(value, tuple):
+        return [_packed(item, number) for item in value]
+    if isinstance(value, dict):
+        return {_NAMED: {str(name): _packed(item, number) for name, item in value.items()}}
+    if is_dataclass(value) and type(value).__name__ in RECORDS:
+        held = {each.name: _packed(getattr(value, each.name), number) for each in fields(value)}
+        return {_RECORD: type(value).__name__, _NAMED: held}
+    return _simple(value)
 
 
 def _ready(x: Tensor) -> Tensor:
@@ -59,8 +82,8 @@ def _ready(x: Tensor) -> Tensor:
     return x.clone(memory_format=torch.contiguous_format)
 
 
-def _plain(value: object) -> bool | int | float | str | None:
-    """Return a value as one of the plain kinds: a NumPy float is a float, whatever its class."""
+def _simple(value: object) -> bool | int | float | str | None:
+    """Return a value as one of the kinds that JSON has: a NumPy float is a float."""
     if value is None:
         return None
     for kind in (bool, int, float, str):
@@ -86,22 +109,74 @@ def _read(frame: bytes) -> tuple[dict[str, Any], Observations]:
     """Read a frame, raising whatever its malformed bytes lead to."""
     tensors = load(frame)
     header = json.loads(bytes(tensors.pop(_HEADER).tolist()))
-    message, values, double = header["message"], header["values"], header["double"]
-    if not isinstance(message, dict) or not isinstance(values, dict):
-        raise BadFrame("wanted a message and named values")
-    if len(tensors) + len(values) > MOST_OBSERVATIONS:
-        raise BadFrame(f"wanted at most {MOST_OBSERVATIONS} observations")
-    observations: Observations = {}
-    for name, value in values.items():
-        if not isinstance(value, str | bool | int | float | None):
-            raise BadFrame(f"wanted text or a number, got {type(value).__name__}")
-        observations[name] = value  # type: ignore[assignment]
-    for key, tensor in tensors.items():
-        name = key.removeprefix(_TENSOR)
-        if name == key or name in observations or tensor.dtype not in DTYPES:
-            raise BadFrame("wanted one tensor of numbers for each name")
-        observations[name] = _received(tensor, name in double)
+    message, double = header["message"], header["double"]
+    if not isinstance(message, dict):
+        raise BadFrame("wanted a message")
+    if any(tensor.dtype not in DTYPES for tensor in tensors.values()):
+        raise BadFrame("wanted tensors of numbers")
+    received = {name: _received(tensor, name in double) for name, tensor in tensors.items()}
+    observations = _Reader(received).read(header["observed"])
+    if not fits(observations, Observations):
+        raise BadFrame(f"wanted observations, got {type(observations).__name__}")
     return message, observations
+
+
+class _Reader:
+    """Makes records of what `_packed` wrote, and of nothing else."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+        self.left = MOST_OBSERVATIONS
+
+    def read(self, packed: Any) -> Any:
+        """Read one value, and all that it holds.
+
+        Raises: BadFrame if it is malformed, or there are too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise BadFrame(f"wanted at most {MOST_OBSERVATIONS} observations")
+        if isinstance(packed, list):
+            return tuple(self.read(item) for item in packed)
+        if not isinstance(packed, dict):
+            return packed
+        if packed.keys() == {_TENSOR}:
+            return self.tensors[packed[_TENSOR]]
+        held = {name: self.read(item) for name, item in packed[_NAMED].items()}
+        if packed.keys() == {_NAMED}:
+            return held
+        if packed.keys() != {_RECORD, _NAMED}:
+            raise BadFrame("wanted a record's name and fields")
+        return self.record(packed[_RECORD], held)
+
+    def record(self, name: str, held: dict[str, Any]) -> Any:
+        """Make a record of its fields, each of which has to be there and of its own kind."""
+        kind = RECORDS[name]
+        hints = fields_of(kind)
+        if held.keys() != hints.keys():
+            raise BadFrame(f"wanted {', '.join(hints)}, got {', '.join(held)[:200]}")
+        for each, value in held.items():
+            if not fits(value, hints[each]):
+                raise BadFrame(f"wanted another {name}.{each}, got {type(value).__name__}")
+        return kind(**held)
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Say whether a value is of an annotated kind: exactly, an int is no float and no bool."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is tuple:
+        return type(value) is tuple and all(fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return type(value) is dict and all(fits(item, parts[1]) for item in value.values())
+    return type(value) is hint
+
+
+@cache
+def fields_of(kind: type) -> dict[str, Any]:
+    """Return the annotated kind of each field of a record."""
+    return get_type_hints(kind)
 
 
 def _received(x: Tensor, double: bool) -> Tensor:

@@ -2,16 +2,10 @@
 # isort: skip_file
 # Mistakes are listed, tried and printed in the order of these lines.
 
-from cleanformer_lite.checks.mistakes import layers, weights, gradients, shapes, axes, scales
-from cleanformer_lite.checks.mistakes import masks, causal, fills
-from cleanformer_lite.checks.mistakes import (
-    padding,
-    beyond,
-    blocks,
-    translation,
-    decoding,
-    examined,
-)
+from cleanformer_lite.checks.mistakes import layers, finding, sharing, weights, gradients
+from cleanformer_lite.checks.mistakes import shapes, axes, scales, masks, causal, fills
+from cleanformer_lite.checks.mistakes import padding, beyond, blocks, translation, decoding
+from cleanformer_lite.checks.mistakes import examined
 from cleanformer_lite.checks.mistakes.forms import known_in
 from cleanformer_lite.checks.mistake import MISTAKES
 
@@ -24,6 +18,7 @@ __all__ = [
     "decoding",
     "examined",
     "fills",
+    "finding",
     "gradients",
     "known_in",
     "layers",
@@ -31,6 +26,7 @@ __all__ = [
     "padding",
     "scales",
     "shapes",
+    "sharing",
     "translation",
     "weights",
 ]

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine import references
+from cleanformer_lite.checks.engine.attention import Attention
 from cleanformer_lite.checks.engine.evidence import Evidence
-from cleanformer_lite.checks.mistake import mistake
+from cleanformer_lite.checks.mistake import mistake, variant_of
 
 
 @mistake(
@@ -29,6 +30,11 @@ class AllAxesReversed:
     }
 
 
+def _added_up(x: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    output, maps = references.run_heads(x, *weights)
+    return output.unflatten(-1, (maps.shape[1], -1)).sum(dim=2), maps
+
+
 @mistake(
     cause="heads are added up (or averaged), where they stand side by side",
     symptom="the result is D wide in place of E, or all heads are one",
@@ -38,8 +44,8 @@ class AllAxesReversed:
         "`torch.cat(outputs, dim=-1)`.",
     ),
 )
-class HeadsSummed:
-    """Adds heads up."""
+class HeadsSummed(Attention):
+    """Adds heads up, and hands the sum to every head."""
 
     forms = {
         "looped_heads.join": (
@@ -47,11 +53,23 @@ class HeadsSummed:
             lambda outputs: torch.stack(outputs).mean(0),
         ),
         "split_heads.merge": (lambda x: x.sum(1), lambda x: x.mean(1)),
+        "looped_heads.run": (_added_up,),
     }
+
+    def merge(self, x: Tensor) -> Tensor:
+        return super().merge(x.sum(dim=1, keepdim=True).expand(x.shape))
+
+
+@variant_of(HeadsSummed)
+class HeadsAveraged(Attention):
+    """The same with a mean."""
+
+    def merge(self, x: Tensor) -> Tensor:
+        return super().merge(x.mean(dim=1, keepdim=True).expand(x.shape))
 
 
 def _are_averaged(evidence: Evidence) -> bool:
-    weights = evidence.observed.get("large.plain.weights")
+    weights = evidence.call("large", "plain").weights
     batch, length, _ = evidence.calls["large"]["plain"].x.shape
     return isinstance(weights, Tensor) and weights.shape == (batch, length, length)
 
@@ -75,23 +93,3 @@ class MapsAveraged:
     """Returns the mean of the maps."""
 
     forms = {"looped_heads.run": (_maps_averaged,)}
-
-
-@mistake(
-    cause="all heads share the keys of one",
-    symptom="it trains, with less to tell the heads apart",
-    hints=(
-        "Which weights move the map of the last head?",
-        "Look at the index of the keys: is it the head's own?",
-        "`key_weights[head]`, as for query and value.",
-    ),
-)
-class OneKeyHead:
-    """Takes the first head's keys for all."""
-
-    forms = {
-        "looped_heads.run": (
-            lambda x, q, k, v: references.run_heads(x, q, k[:1].expand_as(k), v),
-            lambda x, q, k, v: references.run_heads(x, q, k[:1].expand_as(k), v[:1].expand_as(v)),
-        ),
-    }

@@ -1,5 +1,6 @@
 """Mistakes of sliced heads, and of one product for query, key and value. Wrong on purpose."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from cleanformer_lite.checks.engine.references import features_read, split_projection, with_weights
 from cleanformer_lite.checks.mistake import mistake
 from cleanformer_lite.checks.mistakes.forms import forward_with
+from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.looped_heads import LoopedMultiHeadAttention
 from cleanformer_lite.split_heads import SplitMultiHeadAttention
 
@@ -106,7 +108,11 @@ class LinearTransposed:
         "sliced_heads.block_diagonal": (
             lambda weights: torch.block_diag(*weights.transpose(1, 2)),
         ),
-        "fused_heads.forward": (forward_with(turned=True),),
+        "fused_heads.forward": (
+            forward_with(turned=True),
+            forward_with(in_turned=True),
+            forward_with(in_turned=True, turned=True),
+        ),
         "split_heads.from_loop": (
             _copy_with(out_turned=True),
             _copy_with(turned=True),
@@ -176,8 +182,7 @@ def _parts(*order: int) -> Callable[[Tensor, int], tuple[Tensor, ...]]:
 
 
 OUT_OF_ORDER = tuple(
-    _parts(*order)
-    for order in ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 2, 2), (0, 0, 2))
+    _parts(*order) for order in ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 2, 2))
 )
 
 
@@ -203,6 +208,71 @@ class PartsOutOfOrder:
             _copy_with(lambda head: (head.k_proj, head.q_proj, head.v_proj)),
         ),
     }
+
+
+LAYERS = ("q_proj", "k_proj", "v_proj", "out_proj")
+
+
+def _copy_some(*copied: str) -> Callable[[Any, Any], None]:
+    """Copy some of the four layers, with their biases."""
+
+    @torch.no_grad()
+    def copy_loop(looped: Any, split: Any) -> None:
+        before = {name: value.clone() for name, value in split.state_dict().items()}
+        copy_weights(looped, split)
+        for name, parameter in split.named_parameters():
+            if name.partition(".")[0] not in copied:
+                parameter.copy_(before[name])
+
+    return copy_loop
+
+
+@mistake(
+    cause="a layer is not copied: it keeps the numbers that it was made with",
+    symptom="the two modules disagree, though their maps may be the same",
+    hints=(
+        "Compare the two modules layer by layer, after your copy.",
+        "Four layers have weights. How many of them do you copy?",
+        "Heads' `q_proj`, `k_proj` and `v_proj` are stacked; `out_proj` is copied as it is.",
+    ),
+)
+class LayerNotCopied:
+    """Leaves one layer or more as they were."""
+
+    forms = {
+        "split_heads.from_loop": tuple(
+            _copy_some(*chosen)
+            for number in (1, 2, 3)
+            for chosen in itertools.combinations(LAYERS, number)
+        ),
+    }
+
+
+def _share_with(out_alone: bool) -> Callable[[Any, Any], None]:
+    def share(looped: Any, split: Any) -> None:
+        copy_weights(looped, split)
+        if out_alone:
+            split.out_proj = looped.out_proj
+        else:
+            split.out_proj.weight.data = looped.out_proj.weight.data
+            split.out_proj.bias.data = looped.out_proj.bias.data
+
+    return share
+
+
+@mistake(
+    cause="a layer is handed over and not copied: both modules have one and the same",
+    symptom="equal now; once the one is trained or changed, the other changes too",
+    hints=(
+        "After your copy, set the weights of the loop to zero. What does the split compute?",
+        "Look for an assignment of a layer, a parameter or `.data`.",
+        "`split.out_proj.load_state_dict(looped.out_proj.state_dict())`, or `copy_`.",
+    ),
+)
+class LayerShared:
+    """Shares the output projection."""
+
+    forms = {"split_heads.from_loop": (_share_with(out_alone=True), _share_with(out_alone=False))}
 
 
 @mistake(

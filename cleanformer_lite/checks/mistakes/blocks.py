@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.references import Block, attention
 from cleanformer_lite.checks.mistake import mistake
-from cleanformer_lite.checks.mistakes.forms import EVERY, in_blocks, merged_with
+from cleanformer_lite.checks.mistakes.forms import EVERY, SOME, in_blocks, merged_with
 
 
 def _rescaled_by_the_printed_formula(
@@ -42,33 +42,16 @@ class OnlineNotRescaled:
     """Adds numbers that were made under another maximum."""
 
     forms = {
-        "fused_heads.merge": (
-            merged_with(),
-            merged_with("old total"),
-            merged_with("old mean"),
-            merged_with("old total", "new total"),
-            merged_with("old mean", "new mean"),
-            merged_with("old total", "old mean"),
-            merged_with("new total", "new mean"),
-        ),
+        "fused_heads.merge": tuple(merged_with(*chosen) for chosen in SOME),
         "fused_heads.blocked": (
             _rescaled_by_the_printed_formula,
-            *(
-                partial(in_blocks, rescale=named)
-                for named in (
-                    (),
-                    ("old total", "new total"),
-                    ("old mean", "new mean"),
-                    ("new total", "new mean"),
-                    ("old total", "old mean"),
-                )
-            ),
+            *(partial(in_blocks, rescale=chosen) for chosen in SOME),
         ),
     }
 
 
 @mistake(
-    cause="each block takes a softmax of its own, and the results are averaged",
+    cause="each block takes a softmax of its own, and the results are averaged or added up",
     symptom="a key in a poor block gets as much as a key in a good one",
     hints=(
         "Give one block very low scores. How much do its values count?",
@@ -80,7 +63,12 @@ class SoftmaxPerBlock:
     """Takes the mean of what each block gives by itself."""
 
     forms = {
-        "fused_heads.blocked": (partial(in_blocks, apart=True),),
+        "fused_heads.blocked": (
+            partial(in_blocks, apart=True),
+            lambda query, key, value, block: (
+                in_blocks(query, key, value, block, apart=True) * -(-len(key) // block)
+            ),
+        ),
     }
 
 
@@ -155,6 +143,13 @@ def _merged_upside_down(
     return new, total * up + other_total * down, mean * up + other * down
 
 
+# What is rescaled, and which side's factor is upside down.
+UPSIDE_DOWN = (
+    *((EVERY, sides) for sides in (("old", "new"), ("old",), ("new",))),
+    *((EVERY[:2], ("old",)), (EVERY[2:], ("new",))),
+)
+
+
 @mistake(
     cause="the factor between two maxima is upside down: `exp(new - old)` for `exp(old - new)`",
     symptom="right as long as the maximum stays; it overflows when the maximum grows much",
@@ -170,9 +165,11 @@ class RescaleInverted:
     forms = {
         "fused_heads.merge": (
             _merged_upside_down,
-            *(merged_with(*named, inverted=True) for named in (EVERY, EVERY[:2], EVERY[2:])),
+            *(merged_with(*chosen, inverted=sides) for chosen, sides in UPSIDE_DOWN),
         ),
         "fused_heads.blocked": tuple(
-            partial(in_blocks, rescale=named, inverted=True) for named in (EVERY, EVERY[:2])
+            partial(in_blocks, rescale=chosen, inverted=sides)
+            for chosen, sides in UPSIDE_DOWN
+            if "old" in sides
         ),
     }

@@ -74,13 +74,3 @@ class CausalMaskDroppedByMask(Attention):
 
     def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         return super().allowed(scores, attn_mask, is_causal and attn_mask is None)
-
-
-@variant_of(CausalMaskShifted)
-class MaskDroppedByCausal(Attention):
-    """Forgets the mask as soon as `is_causal` is set."""
-
-    not_in = ("transformer.decoder_mask",)
-
-    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
-        return super().allowed(scores, None if is_causal else attn_mask, is_causal)

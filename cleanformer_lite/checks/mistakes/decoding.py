@@ -22,9 +22,11 @@ def _decoder(
     logits of a step; `more` steps than the limit are made; `written` is what is returned.
     """
 
-    def greedy(predict: Any, rows: int, start: int, end: int, padding: int, longest: int) -> Tensor:
-        target = torch.full((rows, 1), start)
-        ended = torch.zeros(rows, dtype=torch.bool)
+    def greedy(
+        predict: Any, batch_size: int, start: int, end: int, padding: int, longest: int
+    ) -> Tensor:
+        target = torch.full((batch_size, 1), start)
+        ended = torch.zeros(batch_size, dtype=torch.bool)
         for _ in range(longest + more):
             piece = read(predict, target).argmax(-1)
             now = piece == end

@@ -1,10 +1,12 @@
 """A mistake as an answer to a function exercise, made from the steps that it replaces."""
 
+import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.attention import Attention, replaced_steps
@@ -65,6 +67,23 @@ def _fused_forward(kind: Steps) -> Callable[..., Any]:
     return fused_forward
 
 
+class _Sliced(nn.Module):
+    """Sliced heads, whose matrices are blocks with zeros around them, by other steps."""
+
+    def __init__(self, embed_dim: int, num_heads: int, kind: Steps) -> None:
+        super().__init__()
+        self.num_heads, self.kind = num_heads, kind
+        width = embed_dim // num_heads
+        self.three = nn.Parameter(torch.zeros(3, num_heads, width, width))
+        self.out = nn.Parameter(torch.zeros(embed_dim, embed_dim)) if kind.uses_out else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        query, key, value = (torch.block_diag(*blocks) for blocks in self.three)
+        zeros = torch.zeros(x.shape[-1])
+        projections = Projections(query, key, value, self.out, zeros, zeros, zeros, zeros)
+        return self.kind(projections, self.num_heads)(x)
+
+
 def _mask(kind: Steps, is_causal: bool) -> Callable[..., Any]:
     def make(tokens: Tensor, padding: int) -> Tensor | None:
         scores = torch.zeros(len(tokens), 1, tokens.shape[1], tokens.shape[1])
@@ -75,6 +94,7 @@ def _mask(kind: Steps, is_causal: bool) -> Callable[..., Any]:
 
 SCORES = {"scale", "scores"}
 WEIGHTS = {"softmax", "weigh", "allowed", "fill"}
+OF_A_HEAD = SCORES | {"softmax", "mix"}
 # Which steps an exercise is about, and how a class of steps becomes an answer to it.
 MADE_OF_STEPS: dict[str, tuple[set[str], Callable[[Steps], Callable[..., Any]]]] = {
     "single_head.scores": (SCORES, _scores),
@@ -85,7 +105,7 @@ MADE_OF_STEPS: dict[str, tuple[set[str], Callable[[Steps], Callable[..., Any]]]]
         lambda kind: lambda outputs: kind(WITHOUT, len(outputs)).merge(torch.stack(outputs, dim=1)),
     ),
     "looped_heads.run": (
-        SCORES | {"turn", "project", "split", "softmax", "mix", "merge"},
+        OF_A_HEAD | {"turn", "project", "split", "merge", "around"},
         _run_heads,
     ),
     "split_heads.split": (
@@ -93,6 +113,10 @@ MADE_OF_STEPS: dict[str, tuple[set[str], Callable[[Steps], Callable[..., Any]]]]
         lambda kind: lambda x, num_heads: kind(WITHOUT, num_heads).split(x),
     ),
     "split_heads.merge": ({"merge"}, lambda kind: lambda x: kind(WITHOUT, x.shape[1]).merge(x)),
+    "sliced_heads.module": (
+        OF_A_HEAD | {"turn", "project", "split", "merge", "out", "around"},
+        lambda kind: partial(_Sliced, kind=kind),
+    ),
     "fused_heads.thirds": (
         {"split"},
         lambda kind: (
@@ -102,7 +126,9 @@ MADE_OF_STEPS: dict[str, tuple[set[str], Callable[[Steps], Callable[..., Any]]]]
         ),
     ),
     "fused_heads.forward": (
-        SCORES | WEIGHTS | {"turn", "project", "split", "causal", "drop", "mix", "merge", "out"},
+        OF_A_HEAD
+        | WEIGHTS
+        | {"turn", "project", "split", "causal", "drop", "merge", "out", "around"},
         _fused_forward,
     ),
     "transformer.padding_mask": ({"allowed"}, lambda kind: _mask(kind, is_causal=False)),
@@ -130,9 +156,10 @@ def known_in(exercise: str) -> Forms:
 
 
 def forward_with(
-    cut: Callable[[Tensor, int], tuple[Tensor, ...]] = split_projection, turned: bool = False
-) -> Callable[..., Any]:
-    """The fused forward pass with another cut of the projection, or the last matrix turned."""
+    cut: Callable[[Tensor, int], tuple[Tensor, ...]] = split_projection, *,
+    turned: bool = False, in_turned: bool = False,
+) -> Callable[..., Any]:  # fmt: skip
+    """The fused forward pass with another cut of the projection, or matrices turned."""
 
     def fused_forward(
         x: Tensor, in_weight: Tensor, out_weight: Tensor, num_heads: int,
@@ -141,6 +168,8 @@ def forward_with(
     ) -> Tensor:  # fmt: skip
         steps = Attention(WITHOUT, num_heads, dropout)
         steps.training = training
+        if in_turned:
+            in_weight = torch.cat([part.t() for part in in_weight.chunk(3)])
         query, key, value = cut(F.linear(x, in_weight), num_heads)
         weights = steps.share(steps.scores(query, key), attn_mask, is_causal)
         merged = steps.merge(steps.mix(steps.drop(weights), value))
@@ -150,18 +179,22 @@ def forward_with(
 
 
 EVERY = ("old total", "old mean", "new total", "new mean")
+SOME = tuple(chosen for n in range(4) for chosen in itertools.combinations(EVERY, n))
 
 
 def merged_with(
-    *rescaled: str, guarded: bool = True, inverted: bool = False
+    *rescaled: str, guarded: bool = True, inverted: tuple[str, ...] = ()
 ) -> Callable[..., Block]:
-    """Merge two blocks, bringing only the named totals and means to the new maximum."""
+    """Merge two blocks, bringing only the named totals and means to the new maximum.
+
+    Of the sides that `inverted` names, "old" and "new", the factor is upside down.
+    """
 
     def merge(top: Tensor, total: Tensor, mean: Tensor, *other: Tensor) -> Block:
         largest = torch.maximum(top, other[0])
         shrink, grow = torch.exp(top - largest), torch.exp(other[0] - largest)
-        if inverted:
-            shrink, grow = 1 / shrink, 1 / grow
+        shrink = 1 / shrink if "old" in inverted else shrink
+        grow = 1 / grow if "new" in inverted else grow
         if guarded:
             shrink, grow = shrink.nan_to_num(1.0), grow.nan_to_num(1.0)
         parts = {"old total": total, "old mean": mean, "new total": other[1], "new mean": other[2]}
@@ -176,7 +209,7 @@ def merged_with(
 def in_blocks(
     query: Tensor, key: Tensor, value: Tensor, block: int, *, scale: bool = True,
     rescale: Sequence[str] = EVERY, whole: bool = False, apart: bool = False,
-    inverted: bool = False,
+    inverted: tuple[str, ...] = (),
 ) -> Tensor:  # fmt: skip
     """Read block after block; another setting than the defaults is a mistake."""
     state: list[Tensor] = []

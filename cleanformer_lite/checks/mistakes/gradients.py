@@ -46,8 +46,7 @@ OF_LOST_GRADIENTS = frozenset(
 
 
 def _used_without_gradient(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    count = evidence.observed.get("cut")
-    return isinstance(count, int) and count > 0 and "every_weight_moves" in failed
+    return evidence.observed.cut > 0 and "every_weight_moves" in failed
 
 
 @mistake(
@@ -75,7 +74,11 @@ class GradientLost(nn.Module):
         "sliced_heads.block_diagonal": (_detached(references.block_diagonal),),
         "fused_heads.thirds": (_detached(references.split_projection),),
         "fused_heads.forward": (_detached(references.fused_forward),),
-        "transformer.loss": (_logits_detached, _detached(references.next_piece_loss)),
+        "transformer.loss": (
+            _logits_detached,
+            _detached(references.next_piece_loss),
+            lambda *given: references.next_piece_loss(*given).item(),
+        ),
     }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
-    count,
     reads_whole_input,
     weights_before_output,
+    weights_behind_a_map,
 )
 from cleanformer_lite.checks.engine.properties import MOVED, moved_heads
 from cleanformer_lite.checks.engine.references import (
@@ -69,7 +70,8 @@ def _count_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
 
 
 def _new_in_every_call(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return count(evidence, "fresh") > 0 and count(evidence, "numbers") < 4 * LARGE.embed_dim**2
+    is_new = evidence.observed.graph.fresh > 0
+    return is_new and (not _is_wide(evidence) or "calls_agree" in failed)
 
 
 @mistake(
@@ -104,7 +106,7 @@ class BuiltInForward(HeadsBuiltInForward):
 
 
 def _hidden_from_the_module(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    return count(evidence, "unregistered") > 0 and count(evidence, "fresh") == 0
+    return evidence.observed.graph.unregistered > 0 and evidence.observed.graph.fresh == 0
 
 
 @mistake(
@@ -147,16 +149,22 @@ def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
         inputs, biases = 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim
         return weights_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
     if set(failed) <= {"parameter_count", "equal_to_torch"} and _some_parts_of_one_head(evidence):
-        return True
+        return not heads_share(evidence, "key")
     weights = evidence.weights("large", "plain")
     alike = (weights - weights[:, :1]).abs().max() <= MOVED
-    return bool(alike) and count(evidence, "unregistered") == 0 and not _is_wide(evidence)
+    wide = _is_wide(evidence) and not _one_of_many(evidence)
+    return bool(alike) and evidence.observed.graph.unregistered == 0 and not wide
+
+
+def _one_of_many(evidence: Evidence) -> bool:
+    """Say whether there are weights for every head, and a map comes from those of one."""
+    return 0 < weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim
 
 
 def _some_parts_of_one_head(evidence: Evidence) -> bool:
     """Say whether there are the weights of one head for one or two of query, key and value."""
     square, one = LARGE.embed_dim**2, LARGE.embed_dim * LARGE.head_dim
-    numbers = count(evidence, "numbers") - square
+    numbers = evidence.observed.registered.numbers - square
     return any(
         0 <= numbers - ((3 - shared) * square + shared * one) <= 4 * LARGE.embed_dim
         for shared in (1, 2)
@@ -165,11 +173,13 @@ def _some_parts_of_one_head(evidence: Evidence) -> bool:
 
 def _is_wide(evidence: Evidence) -> bool:
     """Say whether there are as many weights as H heads have."""
-    return count(evidence, "numbers") >= 4 * LARGE.embed_dim**2
+    return evidence.observed.registered.numbers >= 4 * LARGE.embed_dim**2
 
 
 def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights or not _is_wide(evidence):
+        return False
+    if weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim:
         return False
     weights = evidence.weights("large", "plain")
     return bool((weights - weights[:, :1]).abs().max() <= MOVED)
@@ -212,7 +222,7 @@ class OneWideHead(nn.Module):
         "`nn.ModuleList(make_head() for _ in range(num_heads))`.",
     ),
     tells=_one_map_for_all,
-    explains=OF_ANOTHER_COUNT | {"heads_differ"},
+    explains=OF_ANOTHER_COUNT | {"heads_differ", "gradients_reach_all"},
 )
 class SharedLayer(nn.Module):
     """`[head] * num_heads` is one head, several times."""

@@ -74,6 +74,18 @@ class MaskInvertedThenZeroed(Attention):
         return filled(scores, ~allowed).masked_fill(~allowed, 0.0)
 
 
+@variant_of(MaskInverted)
+class JointMaskInverted(Attention):
+    """Inverts the mask and the triangle together, and leaves the triangle alone as it is."""
+
+    needs_causal = True
+    not_in = ("single_head.mask", "single_head.attention")
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        allowed = super().allowed(scores, attn_mask, is_causal)
+        return allowed if attn_mask is None or allowed is None else ~allowed
+
+
 @mistake(
     cause="the mask blocks rows, the queries, instead of columns, the keys",
     symptom="padded keys keep their weight, and the rows of padding are strange",
@@ -131,7 +143,7 @@ class MaskRepeatedForHeadsFirst(Attention):
 
 
 @mistake(
-    cause="the mask is taken and never used",
+    cause="the mask is taken and not used: never, or not where `is_causal` is set as well",
     symptom="it runs, with a mask and without; padding is attended to",
     thread="jingyaogong/minimind-v#76",
     hints=(
@@ -155,6 +167,54 @@ class AllMasksIgnored(Attention):
 
     def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
         return None
+
+
+@variant_of(MaskIgnored)
+class MaskDroppedByCausal(Attention):
+    """Forgets the mask as soon as `is_causal` is set."""
+
+    needs_causal = True
+    not_in = ("single_head.mask", "single_head.attention")
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        return super().allowed(scores, None if is_causal else attn_mask, is_causal)
+
+
+@mistake(
+    cause="the mask of the first sample, or of the first head, is used for all",
+    symptom="right with one sample and one mask for all heads",
+    hints=(
+        "Compare a sample alone with the same sample in a batch of unequal lengths.",
+        "Look for an index 0 on the mask. Which samples and heads lose theirs?",
+        "Let `attn_mask` broadcast to `(N, H, L, S)`, or take head h's part: `[:, h]`.",
+    ),
+    needs="masks",
+    not_in=(
+        *("single_head.mask", "single_head.attention"),
+        *("transformer.padding_mask", "transformer.decoder_mask"),
+    ),
+)
+class MaskOfTheFirst(Attention):
+    """Gives all samples the first one's mask."""
+
+    not_in = ("fused_heads.forward",)
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        if attn_mask is not None:
+            attn_mask = attn_mask.expand(scores.shape)[:1]
+        return super().allowed(scores, attn_mask, is_causal)
+
+
+@variant_of(MaskOfTheFirst)
+class MaskOfTheFirstHead(Attention):
+    """Gives all heads the first one's mask."""
+
+    not_in = ("fused_heads.forward",)
+
+    def allowed(self, scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor | None:
+        if attn_mask is not None:
+            attn_mask = attn_mask.expand(scores.shape)[:, :1]
+        return super().allowed(scores, attn_mask, is_causal)
 
 
 @mistake(
@@ -182,6 +242,16 @@ class MaskSubtracted(Attention):
 
     def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
         return self.softmax(scores if allowed is None else scores + ~allowed)
+
+
+@variant_of(MaskAdded)
+class MaskAddedThenZeroed(Attention):
+    """Clears blocked weights afterwards: their share is missing in the others."""
+
+    def weigh(self, scores: Tensor, allowed: Tensor | None) -> Tensor:
+        if allowed is None:
+            return self.softmax(scores)
+        return self.softmax(scores + allowed) * allowed
 
 
 @mistake(

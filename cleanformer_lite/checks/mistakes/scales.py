@@ -86,7 +86,7 @@ class ScaleWithoutRoot(Attention):
     symptom="none to be seen: scores are divided by D, as if the root were missing",
     not_in=(
         *("single_head.scores", "single_head.attention"),
-        *("looped_heads.run", "fused_heads.forward"),
+        *("looped_heads.run", "fused_heads.forward", "sliced_heads.module"),
     ),
     hints=(
         "Follow one score by hand: by which numbers is it divided on its way?",

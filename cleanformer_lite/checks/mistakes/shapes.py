@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.engine.attention import Attention
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.references import attention
+from cleanformer_lite.checks.engine.trials import TRIALS
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.copy_weights import copy_weights
+from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention
 from cleanformer_lite.split_heads import split_heads
 
 # Masks that do not fit the shapes which samples and tokens exchanged make.
@@ -107,8 +109,8 @@ class MergeMixesBatchAndTokens(Attention):
 
 
 def _view_does_not_fit(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    errors = [evidence.observed.get(f"{label}.plain.error") for label in ("small", "large")]
-    return any(isinstance(e, str) and "view size is not compatible" in e for e in errors)
+    errors = [evidence.call(label, "plain").error for label in TRIALS]
+    return any(e is not None and "view size is not compatible" in e.text for e in errors)
 
 
 @variant_of(MergeMixesBatch)
@@ -221,8 +223,8 @@ class SoftmaxOverAxisTwo(Attention):
 
 
 @mistake(
-    cause="the softmax runs along an axis that is neither keys nor queries, such as the samples",
-    symptom="it runs; with one sample every weight is 1",
+    cause="the softmax runs along another axis than the keys, such as samples, or along several",
+    symptom="it runs; the weights of a query sum to something else than 1",
     hints=(
         "Add up the weights of one query.",
         "Name the axes of your scores one by one. Which number does your softmax get?",
@@ -235,6 +237,22 @@ class SoftmaxOverAnotherAxis(Attention):
 
     def softmax(self, scores: Tensor) -> Tensor:
         return torch.softmax(scores, dim=0)
+
+
+@variant_of(SoftmaxOverAnotherAxis)
+class SoftmaxOverSamplesAndHeads(Attention):
+    """Takes the softmax along an axis that samples and heads share."""
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores.flatten(0, 1), dim=0).view(scores.shape)
+
+
+@variant_of(SoftmaxOverAnotherAxis)
+class SoftmaxOverQueriesAndKeys(Attention):
+    """Takes one softmax of all scores of a head."""
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        return torch.softmax(scores.flatten(-2), dim=-1).view(scores.shape)
 
 
 @mistake(
@@ -264,6 +282,26 @@ class SoftmaxOverHeadsAndKeys(Attention):
         return torch.softmax(wide.flatten(2), dim=-1).view(wide.shape).transpose(1, 2)
 
 
+def _blocks_interleaved(weights: Tensor) -> Tensor:
+    heads, width, _ = weights.shape
+    large = weights.new_zeros(heads * width, heads * width)
+    for head in range(heads):
+        large[head::heads, head::heads] = weights[head]
+    return large
+
+
+class _EveryOtherFeature(nn.Module):
+    """Sliced heads that read every H-th feature."""
+
+    def __init__(self, embed_dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.inner = SlicedMultiHeadAttention(embed_dim, num_heads, bias=False)
+        self.num_heads = num_heads
+
+    def forward(self, x: Tensor) -> Any:
+        return self.inner(x.unflatten(-1, (-1, self.num_heads)).mT.flatten(-2), need_weights=True)
+
+
 @mistake(
     cause="head h takes every H-th number, where it should take D neighbours",
     symptom="shapes are right; weights from elsewhere give nonsense",
@@ -272,7 +310,7 @@ class SoftmaxOverHeadsAndKeys(Attention):
         "Which comes first when you cut E numbers in two axes: H or D?",
         "`x.view(N, L, num_heads, head_dim)`: the heads stand before their features.",
     ),
-    not_in=("looped_heads.run",),
+    not_in=("looped_heads.run", "sliced_heads.module"),
 )
 class HeadsInterleaved(Attention):
     """Cuts E into D and H. (A whole module may do so: its weights are its own.)"""
@@ -281,6 +319,8 @@ class HeadsInterleaved(Attention):
     forms = {
         "looped_heads.join": (lambda outputs: torch.stack(outputs, dim=-1).flatten(2),),
         "split_heads.from_loop": (_copy_interleaved,),
+        "sliced_heads.block_diagonal": (_blocks_interleaved,),
+        "sliced_heads.module": (_EveryOtherFeature,),
     }
 
     def split(self, x: Tensor) -> Tensor:

@@ -70,12 +70,17 @@ def _waves(
     return mark
 
 
+def _cosine_first(positions: Tensor, embed_dim: int) -> Tensor:
+    right: Tensor = _waves(lambda even: even, lambda even: even)(positions, embed_dim)
+    return torch.stack([right[:, 1::2], right[:, 0::2]], dim=-1).flatten(1)
+
+
 @mistake(
     cause="each position is asked for the piece that it was given, or for the next but one",
     symptom="the loss falls to nothing: the model learns to copy; it writes nothing sensible",
     thread="Project-MONAI/GenerativeModels#314",
     hints=(
-        "Write down what the model is given at place 0, and what it is asked for.",
+        "Write down what the model is given at position 0, and what it is asked for.",
         "Given and wanted are the same row. By how much do they have to differ?",
         "Give `target[:, :-1]`, want `target[:, 1:]`.",
     ),
@@ -95,12 +100,12 @@ class TargetNotShifted:
 
 
 @mistake(
-    cause="places whose wanted piece is padding count in the mean",
+    cause="positions whose wanted piece is padding count in the mean",
     symptom="the loss looks better than it is: padding is easy to guess",
     thread="lukas-blecher/LaTeX-OCR#305",
     hints=(
         "Add one more padding to a row. Does your loss change?",
-        "Over how many places is your mean?",
+        "Over how many positions is your mean?",
         "`F.cross_entropy(..., ignore_index=padding)`.",
     ),
 )
@@ -119,7 +124,7 @@ class PaddingInLoss:
     hints=(
         "Compute the marks of E = 4 by hand.",
         "In the paper i counts pairs: 0, 1, 2, ... What does yours count?",
-        "`places / 10000 ** (i / embed_dim)` for i = 0, 2, 4, ...",
+        "`positions / 10000 ** (i / embed_dim)` for i = 0, 2, 4, ...",
     ),
 )
 class PositionsExponentDoubled:
@@ -137,7 +142,7 @@ class PositionsExponentDoubled:
     cause="all sines come first and all cosines after them",
     symptom="it trains as well; weights trained with the paper's order do not fit",
     hints=(
-        "Look at place 0: where are the zeros and where the ones?",
+        "Look at position 0: where are the zeros and where the ones?",
         "Along which step do sines and cosines take turns?",
         "`marks[:, 0::2] = sin(angle)` and `marks[:, 1::2] = cos(angle)`.",
     ),
@@ -223,6 +228,41 @@ class PositionsBase:
     forms = {
         "transformer.positions": tuple(
             _waves(lambda even: even, lambda even: even, base=base)
-            for base in (10.0, 100.0, 1000.0, 100_000.0, 500_000.0, 1_000_000.0)
+            for base in (10.0, 1000.0, 100_000.0, 500_000.0, 1_000_000.0)
         ),
     }
+
+
+@mistake(
+    cause="the exponent is `i / E` while i counts 0, 1, 2, ...: half of what it should be",
+    symptom="it trains; the slow waves are too fast, as with a base of 100",
+    hints=(
+        "Compute the numbers of E = 4 by hand.",
+        "In the paper the exponent is 2i / E. Which numbers does your i run through?",
+        "`positions / 10000 ** (torch.arange(0, embed_dim, 2) / embed_dim)`.",
+    ),
+)
+class PositionsExponentHalved:
+    """Counts pairs, and forgets the two."""
+
+    forms = {
+        "transformer.positions": (
+            _waves(lambda even: even / 2, lambda even: even / 2),
+            _waves(lambda even: even, lambda even: even, base=100.0),
+        ),
+    }
+
+
+@mistake(
+    cause="the cosine stands before its sine",
+    symptom="it trains as well; weights trained with the paper's order do not fit",
+    hints=(
+        "Compute the numbers of position 0 by hand.",
+        "Which of the two is 0 at position 0? Where does it stand in yours?",
+        "`torch.stack([angle.sin(), angle.cos()], dim=-1)`: the sine first.",
+    ),
+)
+class PositionsCosineFirst:
+    """Exchanges sine and cosine."""
+
+    forms = {"transformer.positions": (_cosine_first,)}

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.properties import shares_are_of_two
 from cleanformer_lite.checks.engine.references import attention
-from cleanformer_lite.checks.mistake import mistake
+from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention
 from cleanformer_lite.split_heads import SplitMultiHeadAttention
@@ -41,7 +42,7 @@ def _copy_value_from_key(looped: nn.Module, split: SplitMultiHeadAttention) -> N
 class ValueUsesKey(Attention):
     """The values are the keys."""
 
-    is_tied = True
+    tied = "value is key"
     forms = {
         "single_head.attention": (
             lambda query, key, value, attn_mask=None: attention(query, key, key, attn_mask),
@@ -95,7 +96,9 @@ class NoOutputProjection(Attention):
         "Which functions does a token go through before it is query, key or value?",
         "Projections are linear and nothing else: `query = self.q_proj(x)`.",
     ),
-    tells=lambda evidence, failed: "projections_are_linear" in failed,
+    tells=lambda evidence, failed: (
+        "projections_are_linear" in failed and shares_are_of_two(evidence)
+    ),
     explains=OF_NONLINEAR,
     tells_last=True,
 )
@@ -129,7 +132,8 @@ class DropoutUnused(Attention):
 
 
 @mistake(
-    cause="dropout falls on something else than the weights, such as scores, values or output",
+    cause="dropout falls on something else than single weights, such as scores, values or output, "
+    "or at another rate",
     symptom="right in evaluation; in training other numbers are missing than were meant",
     thread="PaddlePaddle/Parakeet#74",
     hints=(
@@ -139,7 +143,10 @@ class DropoutUnused(Attention):
     ),
     tells=lambda evidence, failed: "dropout_falls_on_weights" in failed,
     explains=frozenset({"dropout_falls_on_weights", "every_weight_moves"}),
-    not_in=("single_head.scores", "single_head.attention", "looped_heads.run"),
+    not_in=(
+        *("single_head.scores", "single_head.attention", "looped_heads.run"),
+        "sliced_heads.module",
+    ),
 )
 class DropoutElsewhere(Attention):
     """Drops scores."""
@@ -151,6 +158,72 @@ class DropoutElsewhere(Attention):
 
     def drop(self, weights: Tensor) -> Tensor:
         return weights
+
+
+@variant_of(DropoutElsewhere)
+class DropoutOnOutput(Attention):
+    """Drops numbers of the output."""
+
+    shows_in_values = False
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return weights
+
+    def out(self, x: Tensor) -> Tensor:
+        return F.dropout(super().out(x), self.dropout, self.training)
+
+
+@variant_of(DropoutElsewhere)
+class DropoutOnValues(Attention):
+    """Drops numbers of the values."""
+
+    shows_in_values = False
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return weights
+
+    def mix(self, weights: Tensor, value: Tensor) -> Tensor:
+        return weights @ F.dropout(value, self.dropout, self.training)
+
+
+@variant_of(DropoutElsewhere)
+class DropoutOnBoth(DropoutOnOutput):
+    """Drops weights, and numbers of the output."""
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return F.dropout(weights, self.dropout, self.training)
+
+
+@variant_of(DropoutElsewhere)
+class DropoutAtAnotherRate(Attention):
+    """Takes the share that is kept for the share that is dropped."""
+
+    shows_in_values = False
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return F.dropout(weights, self.dropout and 1 - self.dropout, self.training)
+
+
+@variant_of(DropoutElsewhere)
+class DropoutOfWholeMaps(Attention):
+    """Drops the map of a head, or leaves it whole."""
+
+    shows_in_values = False
+
+    def drop(self, weights: Tensor) -> Tensor:
+        return F.dropout2d(weights, self.dropout, self.training)
+
+
+@variant_of(DropoutElsewhere)
+class DropoutNotScaled(Attention):
+    """Leaves the weights that are left as they are."""
+
+    shows_in_values = False
+
+    def drop(self, weights: Tensor) -> Tensor:
+        if not self.training:
+            return weights
+        return weights * (torch.rand_like(weights) >= self.dropout)
 
 
 @mistake(
