@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What tests need beyond the package. The built book is tested with the pinned versions alone.
-TOOLS = [
+# What tests need beyond the package, in the versions that the book is tested with: a newer
+# Playwright does not start Firefox. The built book is tested with the pinned versions alone.
+TOOLS = {
     "axe-playwright-python",
     "hypothesis",
     "ipykernel",
@@ -21,7 +22,7 @@ TOOLS = [
     "nbformat",
     "playwright",
     "pytest",
-]
+}
 TESTS = ["tests/test_inputs.py", "tests/test_imports.py", "tests/test_fused_heads.py",
          "tests/test_split_heads.py", "tests/test_threads.py", "tests/test_transformer.py",
          "tests/timing", "tests/checks", "tests/viewers", "tests/translation"]  # fmt: skip
@@ -34,6 +35,12 @@ def lowest_versions(project: str) -> list[str]:
     extras = project.split("[project.optional-dependencies]")[1].split("[tool.")[0]
     found = re.findall(r'"([A-Za-z0-9_-]+)>=([0-9.]+)"', needed + extras)
     return sorted({f"{name}=={version}" for name, version in found})
+
+
+def pins_of_tools(requirements: str) -> list[str]:
+    """Take the pins of what tests need out of a requirements file's text."""
+    lines = (line.split("#")[0].strip() for line in requirements.splitlines())
+    return [line for line in lines if line.split("==")[0] in TOOLS]
 
 
 def make_environment(which: str, python: str) -> Path:

@@ -43,7 +43,7 @@ def check(exercise_id: str, answer: object = None, *, seconds: float = SECONDS) 
         report = Report(
             exercise.id, "timeout", 0, exercise.points, ("runs",), message=f"stopped: {late}"
         )
-    return _remembered(report)
+    return _remembered(_with_limits(report))
 
 
 def hint(exercise_id: str, mistake: str | None = None) -> str:
@@ -114,6 +114,21 @@ def find(exercise_id: str) -> Exercise:
     raise ValueError(f"wanted one of {', '.join(EXERCISES)}, got {name!r}")
 
 
+NO_LIMIT = (
+    "This system has no timer signals, so no time limit: stop an answer that never ends by "
+    "interrupting the kernel, and one that never leaves C code by restarting it."
+)
+_told: list[str] = []
+
+
+def _with_limits(report: Report) -> Report:
+    """Say once in a session what a check cannot stop on this system."""
+    if hasattr(signal, "setitimer") or _told:
+        return report
+    _told.append(NO_LIMIT)
+    return replace(report, note=NO_LIMIT)
+
+
 def _remembered(report: Report) -> Report:
     """Record a report where progress is kept; if that fails, say so on the card."""
     if report.status != "missing":
@@ -122,7 +137,8 @@ def _remembered(report: Report) -> Report:
         for progress in kept:
             progress.record(report)
     except (ValueError, OSError) as error:
-        return replace(report, note=f"progress was not saved: {error}")
+        unsaved = f"progress was not saved: {error}"
+        return replace(report, note=f"{report.note} {unsaved}" if report.note else unsaved)
     return report
 
 

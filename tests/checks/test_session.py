@@ -3,12 +3,14 @@
 import asyncio
 import os
 import random
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -85,7 +87,11 @@ class Mode(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+_ENTERED: list[Any] = []  # a mode that nobody holds may leave by itself
+
+
 def _enter(mode: Any) -> None:
+    _ENTERED.append(mode)
     mode.__enter__()
 
 
@@ -105,8 +111,31 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "torch": (lambda: torch.default_generator.get_state().sum().item(), lambda: torch.rand(3)),
     "warnings": (lambda: list(warnings.filters), lambda: warnings.simplefilter("ignore")),
     "stdout": (lambda: sys.stdout, lambda: setattr(sys, "stdout", None)),
+    "device context": (
+        lambda: getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None),
+        lambda: torch.set_default_device("meta"),
+    ),
     "modes": (lambda: len(_get_current_function_mode_stack()), lambda: _enter(Mode())),
+    "deterministic": (
+        torch.are_deterministic_algorithms_enabled,
+        lambda: torch.use_deterministic_algorithms(True),
+    ),
+    "deterministic warnings": (
+        torch.is_deterministic_algorithms_warn_only_enabled,
+        lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    ),
+    "numpy": (lambda: np.random.get_state()[1].tolist(), lambda: np.random.seed(11)),  # type: ignore[index]
+    "numpy position": (lambda: np.random.get_state()[2], lambda: np.random.rand(3)),  # type: ignore[index]
+    "stderr": (lambda: sys.stderr, lambda: setattr(sys, "stderr", None)),
+    "line width": (lambda: _printed_lines(), lambda: torch.set_printoptions(linewidth=20)),
+    "gradients": (torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
+    "inference": (torch.is_inference_mode_enabled, lambda: _enter(torch.inference_mode())),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda: _enter(torch.autocast("cpu"))),
 }
+
+
+def _printed_lines() -> int:
+    return len(str(torch.arange(40)).splitlines())
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -118,8 +147,12 @@ def test_what_an_answer_changes_is_put_back(name: str, tmp_path: Path) -> None:
         change()
         return x
 
-    check("split_heads.merge", changes)
-    assert read() == before
+    try:
+        check("split_heads.merge", changes)
+        assert read() == before
+    finally:  # what a fault leaves behind must not spoil other tests
+        torch.use_deterministic_algorithms(False)
+        torch.set_grad_enabled(True)
 
 
 @pytest.mark.parametrize("setting", ["float64", "inference", "autocast", "no_grad"])
@@ -151,3 +184,47 @@ def test_one_thread_while_probing() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+WITHOUT_UNIX = """
+import importlib.abc
+import signal
+import sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in ("resource", "fcntl", "pwd", "grp", "termios"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+for name in ("resource", "fcntl", "pwd", "grp", "termios"):
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Missing())
+for name in ("setitimer", "SIGALRM", "ITIMER_REAL", "getitimer"):
+    delattr(signal, name)
+import cleanformer_lite
+from cleanformer_lite.checks import check, hint
+right = check("split_heads.merge", cleanformer_lite.merge_heads)
+wrong = check("split_heads.merge", lambda x: x.reshape(len(x), x.shape[2], -1))
+print(right)
+print("---")
+print(wrong)
+print(hint("split_heads.merge"))
+"""
+
+
+def test_a_system_without_unix_modules_checks_and_says_once_what_it_cannot_stop() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_UNIX], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, _, rest = done.stdout.partition("---")
+    assert "passed" in first
+    assert "no time limit" in first
+    assert "restarting" in first
+    assert "time limit" not in rest
+    assert "Known mistake merge_without_transpose" in rest
+    assert "Hint 1 of 3" in rest
+
+
+def test_here_there_is_a_limit_and_nothing_to_say() -> None:
+    assert "limit" not in str(check("split_heads.merge", cleanformer_lite.merge_heads))

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from try_versions import lowest_versions
+from try_versions import TOOLS, lowest_versions, pins_of_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,3 +29,9 @@ def test_no_requirement_of_ours_is_without_a_bound() -> None:
     named = re.findall(r'"([a-z]+)[>"]', project.split("[project]")[1].split("[tool.")[0])
     assert {"torch", "numpy", "bertviz", "distributed"} <= set(pins)
     assert set(named) - {"version"} == set(pins)
+
+
+def test_tools_are_those_that_the_book_is_tested_with() -> None:
+    pins = pins_of_tools((ROOT / "requirements.txt").read_text())
+    assert {pin.split("==")[0] for pin in pins} == TOOLS
+    assert pins_of_tools("pytest==1.2  # why\ntorch==2") == ["pytest==1.2"]

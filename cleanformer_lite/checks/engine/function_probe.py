@@ -21,6 +21,7 @@ from cleanformer_lite.checks.engine.compare import (
     worst,
 )
 from cleanformer_lite.checks.engine.sentences import SENTENCES
+from cleanformer_lite.checks.engine.stages import stage_of
 from cleanformer_lite.checks.observations import (
     CaseOutcome,
     FunctionObservations,
@@ -124,7 +125,6 @@ def does_the_same(
     return True
 
 
-__all__ = ["Arguments", "Case", "FunctionProbe"]
 INPUT_UNCHANGED = "input_unchanged"
 
 
@@ -239,25 +239,6 @@ def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]
     return bool(telling) and not any(
         same_by_name(yours[name].after, target[name].after) for name in telling
     )
-
-
-def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
-    """Say which stage goes wrong first, where output and weights come back and one is right."""
-    wrong: list[tuple[bool, bool]] = []
-    for name, wanted in target.items():
-        mine = yours[name].result
-        if not isinstance(wanted.result, Listed) or wanted.result.length != 2:
-            return ""
-        if not isinstance(mine, Listed) or mine.length != 2:
-            return ""
-        right = [same(a, b) for a, b in zip(mine.items, wanted.result.items, strict=True)]
-        if not all(right):
-            wrong.append((right[0], right[1]))
-    if wrong and all(weights for _, weights in wrong):
-        return "mix or merge: the weights are right, and the output is not"
-    if wrong and all(output for output, _ in wrong):
-        return "the weights that are returned: the output is right, and made with others"
-    return ""
 
 
 def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:

@@ -60,7 +60,7 @@ SENTENCES = {
     "reads_the_past_and_itself": "A position reads itself and those before it, no later one.",
     "reads_no_padding": "No position reads padding.",
     "wherever_it_stands": "Padding is not read where it stands in front, either.",
-    "place_zero": "At position 0 sines are 0 and cosines 1.",
+    "position_zero": "At position 0 sines are 0 and cosines 1.",
     "sines_and_cosines_take_turns": "Each angle gives a sine and, beside it, its cosine.",
     "the_next_piece": "Each position is asked for the piece behind it.",
     "padding_counts_nothing": "Where the next piece is padding, nothing is added or counted.",

@@ -1,4 +1,4 @@
-"""Mistakes in which axis a head is, and in which axes are exchanged. Wrong on purpose."""
+"""Mistakes in which axis is which. Wrong on purpose."""
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from cleanformer_lite.checks.mistake import mistake, variant_of
 @mistake(
     cause="`.T` reverses all axes, where the last two are to be exchanged",
     symptom="right for one matrix; with leading axes it raises, or mixes samples",
+    thread="flrngel/Self-Attentive-tensorflow#3",
     hints=(
         "Try it with a batch of two samples.",
         "What is the shape of `key.T` if key has four axes?",

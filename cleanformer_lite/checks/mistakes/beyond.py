@@ -1,4 +1,4 @@
-"""Mistakes of sliced heads, and of one product for query, key and value. Wrong on purpose."""
+"""Mistakes in sliced heads and the joint projection of query, key and value. Wrong on purpose."""
 
 import itertools
 from collections.abc import Callable
@@ -189,6 +189,7 @@ OUT_OF_ORDER = tuple(
 @mistake(
     cause="of query, key and value one is taken for another",
     symptom="shapes are right and it trains; weights from elsewhere give nonsense",
+    thread="jsbaan/transformer-from-scratch#1",
     hints=(
         "Let the projection count 1, 2, 3, ... and write down what should be the key.",
         "In which order do the three parts lie in memory? In which order do you name them?",

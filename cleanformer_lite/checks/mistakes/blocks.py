@@ -1,4 +1,4 @@
-"""Mistakes of attention that is read in blocks. Wrong on purpose."""
+"""Mistakes in attention that is read in blocks. Wrong on purpose."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Mistakes with the triangle of a causal mask. Wrong on purpose."""
+"""Mistakes in the triangle of a causal mask. Wrong on purpose."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Mistakes of writing a translation piece by piece. Wrong on purpose."""
+"""Mistakes in writing a translation piece by piece. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Mistakes in which values are right and gradients get lost. Wrong on purpose."""
+"""Mistakes in what the gradient reaches. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,6 +52,7 @@ def _used_without_gradient(evidence: Evidence, failed: tuple[str, ...]) -> bool:
 @mistake(
     cause="`detach`, `no_grad`, numpy or a new tensor cuts the result off from its weights",
     symptom="values are right, and what is cut off never learns",
+    thread="bboylyg/NAD#8",
     hints=(
         "Call `backward()`, and look at the gradient of every weight.",
         "Look for `detach()`, `no_grad()`, `.data`, `.numpy()`, `.item()`, `torch.tensor(...)`.",

@@ -43,6 +43,7 @@ class PaddingReadsPadding:
 @mistake(
     cause="padding is blocked as key and as query",
     symptom="rows of padding allow nothing, and a softmax makes not-a-number of them",
+    thread="pytorch/pytorch#41508",
     hints=(
         "Write down the row of a padded token.",
         "Which axis of the mask are the queries? Has a padded query to be blocked?",
@@ -60,6 +61,7 @@ class PaddingBlockedTwice:
 @mistake(
     cause="the mask of the decoder is the triangle alone: padding is not looked at",
     symptom="right as long as padding stands behind everything",
+    thread="ml-explore/mlx-lm#1906",
     hints=(
         "Put padding in front of a sentence.",
         "Where does your mask use `padding`?",

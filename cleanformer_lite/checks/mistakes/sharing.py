@@ -1,4 +1,4 @@
-"""Mistakes in what makes query, key and value, and in what is left of heads. Wrong on purpose."""
+"""Mistakes in what makes query, key and value, and what becomes of heads. Wrong on purpose."""
 
 import torch
 from torch import Tensor, nn

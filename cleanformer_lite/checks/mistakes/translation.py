@@ -1,4 +1,4 @@
-"""Mistakes of the chapter on the whole Transformer: loss, decoding, positions. Wrong on purpose."""
+"""Mistakes in the whole Transformer: loss, decoding, positions. Wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -179,6 +179,7 @@ class SoftmaxTwice:
 @mistake(
     cause="a mean is taken for each sentence, and then the mean of those",
     symptom="pieces of short sentences count for more; right where all lengths are the same",
+    thread="huggingface/transformers#24725",
     hints=(
         "Compute the loss of a short and a long sentence together, and of each alone.",
         "How much does one piece of a short sentence weigh in your mean?",

@@ -1,4 +1,4 @@
-"""Mistakes in what weights are used for, and in what is changed. Wrong on purpose."""
+"""Mistakes in projections, dropout, and what a call may change. Wrong on purpose."""
 
 from typing import Any
 
