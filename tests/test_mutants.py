@@ -1,11 +1,7 @@
-"""Bugs seen in public code, each put into our own source, and the property that notices it.
+"""The known mistakes, each put into our own source, and the property that notices it.
 
-Species that cannot live in this package, and why:
-
-| species             | why not                                                              |
-|---------------------|----------------------------------------------------------------------|
-| grouped_heads_tiled | every head has keys and values of its own; none are shared by groups |
-| einsum_axes_swapped | no einsum here; its like, a matrix product of wrong axes, stands in   |
+Those that replace a step of attention come from their classes in MISTAKES, all of them. What only
+a source shows (how layers are kept, what dtype a number has) is written below as a replacement.
 """
 
 import inspect
@@ -15,11 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
+from torch import Tensor
 
 import cleanformer_lite
+from cleanformer_lite.checks import MISTAKES
+from cleanformer_lite.checks.engine.attention import Attention, replaced_steps
 from tests import properties
 from tests.properties import Package
 
@@ -29,9 +29,9 @@ SERIAL = itertools.count()
 
 @dataclass
 class Mutant:
-    """One species: the file it lives in, what is replaced by what, and what notices it."""
+    """One mistake: the file it lives in, what is replaced by what, and what notices it."""
 
-    species: str
+    mistake: str
     file: str
     caught_by: Callable[[Package], None]
     changes: dict[str, str]
@@ -40,19 +40,31 @@ class Mutant:
 
     def package(self) -> Package:
         """Execute the package's sources anew, this mutant's file changed."""
-        name = f"mutant_{next(SERIAL)}"
-        built: dict[str, object] = {}
-        with patch.dict(sys.modules, {name: ModuleType(name)}):
-            for file in FILES:
-                source = inspect.getsource(import_module(f"cleanformer_lite.{file}"))
-                for old, new in self.changes.items() if file == self.file else ():
-                    assert source.count(old) == 1, f"{old!r} stands there {source.count(old)} times"
-                    source = source.replace(old, new)
-                module = ModuleType(f"{name}.{file}")
-                sys.modules[module.__name__] = module
-                exec(source.replace("from cleanformer_lite.", f"from {name}."), vars(module))
-                built |= vars(module)
-        return SimpleNamespace(**built)
+        return executed(self.changed, {})
+
+    def changed(self, file: str, source: str) -> str:
+        """Return a file's source as this mutant has it."""
+        for old, new in self.changes.items() if file == self.file else ():
+            assert source.count(old) == 1, f"{old!r} stands there {source.count(old)} times"
+            source = source.replace(old, new)
+        return source
+
+
+def executed(
+    change: Callable[[str, str], str], instead: dict[str, dict[str, Callable[..., Any]]]
+) -> Package:
+    """Execute the package's sources anew, changed, and with functions of a file put in."""
+    name = f"mutant_{next(SERIAL)}"
+    built: dict[str, object] = {}
+    with patch.dict(sys.modules, {name: ModuleType(name)}):
+        for file in FILES:
+            source = change(file, inspect.getsource(import_module(f"cleanformer_lite.{file}")))
+            module = ModuleType(f"{name}.{file}")
+            sys.modules[module.__name__] = module
+            exec(source.replace("from cleanformer_lite.", f"from {name}."), vars(module))
+            vars(module).update(instead.get(file, {}))
+            built |= vars(module)
+    return SimpleNamespace(**built)
 
 
 NO_NAN = "scores.masked_fill(blocked, torch.finfo(scores.dtype).min)"
@@ -206,14 +218,14 @@ MUTANTS = [
         },
     ),
     Mutant(
-        "nan_rows_in_gradients_only",
+        "nan_rows",
         "single_head",
         properties.a_query_that_reads_nothing_is_harmless,
         {NO_NAN: "scores.masked_fill(blocked, -torch.inf)"},
         error=RuntimeError,
     ),
     Mutant(
-        "nan_rows_made_uniform",
+        "mean_rows",
         "single_head",
         properties.a_query_that_reads_nothing_is_harmless,
         {ZERO_BLOCKED: "torch.softmax(scores, dim=-1)"},
@@ -283,19 +295,19 @@ MUTANTS = [
         {".triu(1)": ".triu(2)"},
     ),
     Mutant(
-        "causal_mask_too_strict",
+        "causal_mask_shifted",
         "single_head",
         properties.the_past_and_the_present_are_read,
         {".triu(1)": ".triu(0)"},
     ),
     Mutant(
-        "causal_mask_flipped",
+        "causal_mask_shifted",
         "single_head",
         properties.the_future_stays_unread,
         {".triu(1)": ".tril(-1)"},
     ),
     Mutant(
-        "causal_mask_dropped",
+        "causal_mask_shifted",
         "single_head",
         properties.the_future_stays_unread,
         {"blocked | future": "blocked", "future if blocked is None else": "None if True else"},
@@ -308,7 +320,7 @@ MUTANTS = [
         error=RuntimeError,
     ),
     Mutant(
-        "half_overflow_of_scores",
+        "half_overflow",
         "single_head",
         properties.half_precision_is_finite,
         {SCALED: "query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])"},
@@ -334,7 +346,7 @@ MUTANTS = [
         {"self.q_proj(query)": "self.q_proj(query.clamp_(-0.5, 0.5))"},
     ),
 ]
-ids = [f"{mutant.species}-{mutant.caught_by.__name__}-{mutant.file}" for mutant in MUTANTS]
+ids = [f"{mutant.mistake}-{mutant.caught_by.__name__}-{mutant.file}" for mutant in MUTANTS]
 
 
 @pytest.mark.parametrize("holds", properties.PROPERTIES, ids=lambda holds: holds.__name__)
@@ -348,7 +360,7 @@ def test_mutant_lacks_the_property(mutant: Mutant) -> None:
         mutant.caught_by(mutant.package())
 
 
-@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.runs], ids=lambda m: m.species)
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.runs], ids=lambda m: m.mistake)
 def test_mutant_runs_and_looks_right(mutant: Mutant) -> None:
     """The shape of the output alone tells nothing."""
     x = properties.random(properties.N, properties.L, properties.E)
@@ -362,6 +374,94 @@ def test_sources_run_anew_are_right_when_nothing_is_changed() -> None:
     assert package.SplitMultiHeadAttention is not cleanformer_lite.SplitMultiHeadAttention
     for holds in properties.PROPERTIES:
         holds(package)
+
+
+def test_every_mutant_is_a_known_mistake() -> None:
+    assert {mutant.mistake for mutant in MUTANTS} <= set(MISTAKES)
+
+
+# A step of these is a function of ours; projections and dropout are not.
+OUR_STEPS = {
+    *("scale", "scores", "softmax", "weigh", "causal", "allowed", "fill", "mix", "split", "merge")
+}
+FROM_STEPS = {
+    f"{name}-{kind.__name__}": kind
+    for name, known in MISTAKES.items()
+    for kind in known.classes
+    if replaced_steps(kind) and replaced_steps(kind) <= OUR_STEPS
+}
+# The judge's steps are written for float32, and for inputs of which every number is drawn.
+OF_STEPS = [
+    holds
+    for holds in properties.PROPERTIES
+    if holds not in (properties.half_precision_is_finite, properties.inputs_stay_as_they_were)
+]
+# No property alone sees these: what holds our heads is that they equal torch's in every call.
+SEEN_BESIDE_TORCH = {
+    *("heads_summed-HeadsSummed", "heads_summed-HeadsAveraged"),
+    *("heads_interleaved-HeadsInterleaved", "heads_interleaved-MergeInterleaved"),
+    *("mask_ignored-MaskDroppedByCausal", "causal_mask_shifted-CausalMaskDroppedByMask"),
+    *("mask_of_the_first-MaskOfTheFirstHead", "masks_joined_by_or-MasksJoinedByOr"),
+}
+
+
+def package_of(kind: type[Attention]) -> Package:
+    """Execute the package's sources anew, with the steps of a mistake for its functions."""
+
+    def attend(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+        dropout: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        if query.dim() == 3:  # one head: steps are written for (N, H, L, D)
+            mask = (
+                attn_mask[:, None] if attn_mask is not None and attn_mask.dim() == 3 else attn_mask
+            )
+            output, weights = attend(
+                query[:, None], key[:, None], value[:, None], mask, is_causal, dropout
+            )
+            return output[:, 0], weights[:, 0]
+        steps = kind(None, query.shape[1], dropout)  # type: ignore[arg-type]
+        steps.training = True
+        weights = steps.share(steps.scores(query, key), attn_mask, is_causal)
+        return steps.mix(steps.drop(weights), value), weights
+
+    def split_heads(x: Tensor, num_heads: int) -> Tensor:
+        return kind(None, num_heads).split(x)  # type: ignore[arg-type]
+
+    def merge_heads(x: Tensor) -> Tensor:
+        return kind(None, x.shape[1]).merge(x)  # type: ignore[arg-type]
+
+    return executed(
+        lambda file, source: source,
+        {
+            "single_head": {"attend": attend},
+            "split_heads": {"split_heads": split_heads, "merge_heads": merge_heads},
+        },
+    )
+
+
+def notices(holds: Callable[[Package], None], package: Package) -> bool:
+    """Say whether a property does not hold for a package."""
+    try:
+        holds(package)
+    except (AssertionError, RuntimeError, IndexError):
+        return True
+    return False
+
+
+def test_the_judges_own_steps_are_right_in_our_heads() -> None:
+    package = package_of(Attention)
+    assert [holds.__name__ for holds in OF_STEPS if notices(holds, package)] == []
+
+
+@pytest.mark.parametrize("name", FROM_STEPS)
+def test_a_mistake_of_the_registry_is_noticed_in_our_heads(name: str) -> None:
+    package = package_of(FROM_STEPS[name])
+    assert any(notices(holds, package) for holds in OF_STEPS) != (name in SEEN_BESIDE_TORCH)
 
 
 def test_every_property_is_needed() -> None:

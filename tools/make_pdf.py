@@ -37,6 +37,10 @@ ol {{ list-style: none; padding: 0; }}
 <p>{author}<br>Version {revision}<br>{site}/</p>
 <p>Text and pictures: CC BY 4.0. Code: MIT.</p>
 <div class="contents"><h2>Contents</h2><ol>{contents}</ol></div></html>"""
+LOAD_VIEWERS = "load-viewers"  # book/_static/viewers.js waits for the reader, or for this
+ALL_DRAWN = (
+    "!document.querySelector(':is([data-loads], [data-due]):not([data-mounted], [data-drawn])')"
+)
 SETTINGS = {"prefer_css_page_size": True, "print_background": True, "tagged": True}
 
 
@@ -57,6 +61,8 @@ def print_page(page: Any, file: Path, first: int) -> tuple[str, bytes]:
     """Print one page of the book, its sheets numbered from `first` on; return title and PDF."""
     page.goto(file.as_uri())
     page.wait_for_load_state("load")
+    page.evaluate(f"document.dispatchEvent(new Event('{LOAD_VIEWERS}'))")
+    page.wait_for_function(ALL_DRAWN)
     page.add_style_tag(content=f"html {{ counter-reset: page {first - 1}; }}")
     return title_of(page), page.pdf(outline=True, **SETTINGS)
 

@@ -116,14 +116,14 @@ def survey(only: str = "") -> list[dict[str, Any]]:
             line["not_built"] = f"{type(error).__name__}: {str(error)[:120]}"
             print(f"not built  {name}: {line['not_built']}")
             continue
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             report = examine(model, *args, **kwargs)
         except Exception as error:
             line["raised"] = f"{type(error).__name__}: {error}"
             print(f"RAISED     {name}: {line['raised']}")
             continue
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         line["attentions"] = len(report.modules)
         line["milliseconds"] = round(1000 * spent / max(len(report.modules), 1), 1)
         line["findings"] = sorted({f.mistake or f.what for f in report.findings})

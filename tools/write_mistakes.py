@@ -24,12 +24,6 @@ from cleanformer_lite.files import write_file  # noqa: E402
 PAGE = ROOT / "book" / "species.md"
 # Without weights these are one thing: read query as key, and key as query.
 TWINS = {"registration_bug.repair": ("einsum_axes_swapped", "softmax_over_queries")}
-# Seen in public code, and not looked for here, with the reason.
-LEFT_OUT = {
-    "grouped_heads_tiled": (
-        "no exercise has fewer key heads than query heads (seen in onnx/onnx#7274)"
-    ),
-}
 SEED = 20250301
 CAUGHT, SOMETIMES, NOT = "●", "○", "·"
 RUNS = "runs"
@@ -102,8 +96,6 @@ def page() -> str:
         legend(),
         "## What cannot be told apart",
         *twins(),
-        "## Not looked for",
-        "\n".join(f"- `{name}`: {why}." for name, why in LEFT_OUT.items()),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -2,7 +2,6 @@
 
 from cleanformer_lite.timing.compare import Comparison, compare
 from cleanformer_lite.timing.counts import OperatorCount, count_operators, peak_memory
-from cleanformer_lite.timing.elsewhere import measured_elsewhere
 from cleanformer_lite.timing.measure import Measurement, measure
 from cleanformer_lite.timing.paper import (
     Line,
@@ -15,7 +14,7 @@ from cleanformer_lite.timing.paper import (
     predict_seconds,
 )
 from cleanformer_lite.timing.pictures import plot_comparison, plot_law
-from cleanformer_lite.timing.recall import Timings, measure_or_recall
+from cleanformer_lite.timing.recall import Timings, measure_or_recall, measured_elsewhere
 from cleanformer_lite.timing.variants import VARIANTS, Shape, build_variants
 from cleanformer_lite.timing.wrong_ways import WrongWay, wrong_ways
 

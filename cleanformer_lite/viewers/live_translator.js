@@ -308,7 +308,7 @@ export default {
               {
                 "data-row": group,
                 "aria-pressed": String(allOff),
-                "aria-label": `all of ${group} off`,
+                "aria-label": `${group}: all off`,
                 onclick: () => flip(keys, allOff),
               },
               "all off",

@@ -7,22 +7,13 @@ from typing import Any
 
 import traitlets
 
+from cleanformer_lite.checks import MISTAKES
 from cleanformer_lite.viewers.mount import Viewer, script_of, table
 
 RECORDED = Path(__file__).with_suffix(".json")
-WHAT = {
+RIGHT = {
     "split_heads": "The split module of this book.",
     "looped_heads": "The loop of this book, heads in a ModuleList.",
-    "built_in_forward": "Every call makes new heads.",
-    "plain_list": "The heads are in a Python list, and never trained.",
-    "shared_layer": "One head, listed four times.",
-    "split_without_transpose": "A bare view in place of view and transpose: positions mix.",
-    "merge_without_transpose": "Heads are merged in memory order: positions mix.",
-    "softmax_over_queries": "Softmax runs over the queries: rows do not sum to 1.",
-    "scaled_by_embed_dim": "Divided by the square root of E, not of D.",
-    "mask_after_softmax": "Masked weights become 0 after softmax: rows sum to less than 1.",
-    "value_uses_key": "The key projection makes the values too.",
-    "causal_mask_shifted": "The mask is off by one: each position sees the next.",
 }
 # Eight tests that need no second module to compare with.
 TESTS = {
@@ -97,13 +88,21 @@ class TrainedAnyway(Viewer):
         return table(f"Did it train anyway? {self.setting}", columns, rows)
 
 
+def _what_is_wrong(name: str) -> str:
+    """Say of a module what the checks say of it, or that it is right."""
+    if name in RIGHT:
+        return RIGHT[name]
+    cause = MISTAKES[name].cause.replace("`", "")
+    return f"{cause[0].upper()}{cause[1:]}."
+
+
 def guess_the_broken() -> TrainedAnyway:
     """Show recorded loss curves of right and broken modules, in an order that gives nothing away.
 
     Source: recorded by tools/record_losses.py.
     """
     recorded = json.loads(RECORDED.read_text(encoding="utf8"))
-    runs = [{**run, "what": WHAT[run["name"]]} for run in recorded["runs"]]
+    runs = [{**run, "what": _what_is_wrong(run["name"])} for run in recorded["runs"]]
     runs.sort(key=lambda run: hashlib.sha256(run["name"].encode()).hexdigest())
     return TrainedAnyway(
         runs=runs,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from write_mistakes import TWINS, mistake_modules
 
 from cleanformer_lite.checks import EXERCISES, MISTAKES, judge, observe
@@ -13,6 +13,7 @@ from cleanformer_lite.checks.engine.attention import Attention, module_of
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from cleanformer_lite.checks.observations import ModuleObservations
+from cleanformer_lite.single_head import SingleHeadAttention
 from tests.checks.fused_specimens import SWAPS, answer
 from tests.checks.right_answers import RIGHT
 
@@ -144,6 +145,35 @@ def test_the_target_shown_is_that_of_the_answers_own_weights() -> None:
     assert report.counterexample is not None
     yours, target = float(report.counterexample.yours), float(report.counterexample.target)
     assert yours == pytest.approx(2 * target, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kept", "word"),
+    [(list, "a list"), (tuple, "a tuple"), (lambda heads: dict(enumerate(heads)), "a dictionary")],
+    ids=["list", "tuple", "dictionary"],
+)
+def test_layers_that_are_not_registered_are_named_whatever_holds_them(kept: Any, word: str) -> None:
+    """The card says what all of these have in common, and calls none of them by another's name."""
+
+    class Hidden(nn.Module):
+        def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+            super().__init__()
+            self.heads = kept(
+                [
+                    SingleHeadAttention(embed_dim, head_dim=embed_dim // num_heads)
+                    for _ in range(num_heads)
+                ]
+            )
+            self.out_proj = nn.Linear(embed_dim, embed_dim)
+
+        def forward(self, x: Tensor) -> Tensor:
+            heads = self.heads.values() if isinstance(self.heads, dict) else self.heads
+            return self.out_proj(torch.cat([head(x) for head in heads], dim=-1))  # type: ignore[no-any-return]
+
+    report = judge(REPAIR, observe(REPAIR, Hidden, SEED), SEED)
+    assert report.species == ("plain_list",)
+    assert word in MISTAKES["plain_list"].cause
+    assert word in str(report)
 
 
 def test_a_check_leaves_every_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:

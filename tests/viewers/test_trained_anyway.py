@@ -9,9 +9,10 @@ from playwright.sync_api import Page
 from write_mistakes import failing, mistake_modules
 
 from cleanformer_lite import SplitMultiHeadAttention
+from cleanformer_lite.checks import MISTAKES
 from cleanformer_lite.checks.course.split_heads import MODULE
 from cleanformer_lite.copy_back import train_copy_back
-from cleanformer_lite.viewers.trained_anyway import RECORDED, TESTS, WHAT, guess_the_broken
+from cleanformer_lite.viewers.trained_anyway import RECORDED, RIGHT, TESTS, guess_the_broken
 
 Open = Callable[..., Page]
 TASK = "one and three back"
@@ -35,11 +36,13 @@ def test_the_record_is_what_the_module_does() -> None:
 def test_the_record_says_where_it_comes_from() -> None:
     for fact in ("E = 32, H = 4", "float32", "CPU", "torch 2", "20", "seed 0"):
         assert fact in recorded()["setting"]
-    assert {run["name"] for run in recorded()["runs"]} == set(WHAT)
-    assert [run["name"] for run in recorded()["runs"] if not run["broken"]] == [
-        "split_heads",
-        "looped_heads",
-    ]
+    assert [run["name"] for run in recorded()["runs"] if not run["broken"]] == list(RIGHT)
+
+
+def test_what_is_wrong_is_what_the_checks_say_of_it() -> None:
+    told = {run["name"]: run["what"] for run in guess_the_broken().runs}
+    for name in told.keys() - RIGHT.keys():
+        assert told[name].lower() == f"{MISTAKES[name].cause}.".replace("`", "").lower()
 
 
 def test_most_that_is_broken_trained_anyway() -> None:

@@ -190,3 +190,5 @@ FORWARD = Exercise(
         adapt=with_dropout,
     ),
 )
+
+EXERCISES = (FORWARD,)

@@ -8,7 +8,6 @@ import torch
 from torch import Generator, Tensor
 from torch.overrides import TorchFunctionMode
 
-from cleanformer_lite.checks.course.fused_forward import FORWARD
 from cleanformer_lite.checks.engine import references
 from cleanformer_lite.checks.engine.function_probe import Arguments, Case, FunctionProbe
 from cleanformer_lite.checks.engine.trials import draw
@@ -203,4 +202,4 @@ BLOCKED = Exercise(
     ),
 )
 
-EXERCISES = (THIRDS, MERGE, BLOCKED, FORWARD)
+EXERCISES = (THIRDS, MERGE, BLOCKED)

@@ -81,7 +81,7 @@ def repair(
 WITHOUT_MASKS = Contract(masks=False, causal=False, dropout=False)
 WITH_KEY_MASKS = Contract(any_masks=False, causal=False, dropout=False)
 
-REPAIRS = (
+EXERCISES = (
     repair(
         "merge",
         "The copy task trains well with this module, translation does not. Shapes are right. Find "

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Generator, nn
 
-from cleanformer_lite.checks.course.repairs import REPAIRS
 from cleanformer_lite.checks.engine import references
 from cleanformer_lite.checks.engine.function_probe import Arguments, Case, FunctionProbe
 from cleanformer_lite.checks.engine.module_probe import ModuleProbe
@@ -208,4 +207,4 @@ MODULE = Exercise(
     probe=ModuleProbe(MISTAKES),
 )
 
-EXERCISES = (SPLIT, MERGE, FROM_LOOP, MODULE, *REPAIRS)
+EXERCISES = (SPLIT, MERGE, FROM_LOOP, MODULE)

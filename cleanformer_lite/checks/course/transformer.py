@@ -173,16 +173,9 @@ def with_gradient(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def loss_case(
-    name: str,
-    fails: str,
-    rows: list[list[int]],
-    pieces: int,
-    padding: int = 0,
-    *,
-    small: bool = False,
-) -> Case:
+def loss_case(name: str, fails: str, rows: list[list[int]], pieces: int, padding: int = 0) -> Case:
     """A case of `next_piece_loss`."""
+    small = pieces <= 3
 
     def make(generator: Generator) -> Arguments:
         table = draw(generator, pieces, pieces, by_hand=small)
@@ -214,8 +207,8 @@ LOSS = Exercise(
     difficulty=2,
     probe=FunctionProbe(
         cases=(
-            loss_case("tiny", "the_next_piece", [[1, 2]], 3, small=True),
-            loss_case("tiny_padded", "padding_counts_nothing", [[1, 2, 0]], 3, small=True),
+            loss_case("tiny", "the_next_piece", [[1, 2]], 3),
+            loss_case("tiny_padded", "padding_counts_nothing", [[1, 2, 0]], 3),
             loss_case("large", "mean_over_pieces", [[1, 4, 5, 2, 0, 0], [1, 6, 3, 4, 7, 2]], 8),
             loss_case("other", "any_padding", [[0, 4, 2, 3, 3], [0, 1, 4, 1, 2]], 5, padding=3),
         ),

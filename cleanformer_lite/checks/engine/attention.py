@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.compare import matches
-from cleanformer_lite.checks.engine.projections import Projections
+from cleanformer_lite.checks.engine.layouts import Projections
 from cleanformer_lite.checks.engine.trials import Call
 from cleanformer_lite.checks.observations import TrialOutcome
 

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Attention, Comparison
 from cleanformer_lite.checks.engine.compare import close, close_in_parts
-from cleanformer_lite.checks.engine.evidence import Evidence, unequal
-from cleanformer_lite.checks.engine.parameters import BUILT
-from cleanformer_lite.checks.engine.projections import Projections
+from cleanformer_lite.checks.engine.evidence import BUILT, Evidence, unequal
+from cleanformer_lite.checks.engine.layouts import Projections
 from cleanformer_lite.checks.engine.trials import (
     DROPOUT,
     LARGE,

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Comparison
 from cleanformer_lite.checks.engine.compare import close, paired, shown, shown_beside, worst
-from cleanformer_lite.checks.engine.projections import Projections, hypotheses, mixed
+from cleanformer_lite.checks.engine.layouts import Projections, mixed
+from cleanformer_lite.checks.engine.projections import hypotheses
 from cleanformer_lite.checks.engine.trials import (
     DROPOUT,
     LARGE,
@@ -20,6 +21,8 @@ from cleanformer_lite.checks.engine.trials import (
 )
 from cleanformer_lite.checks.observations import CallOutcome, ModuleObservations, TrialOutcome
 from cleanformer_lite.checks.report import Counterexample
+
+BUILT = f"a module of embed_dim={LARGE.embed_dim}, num_heads={LARGE.num_heads}"
 
 
 class UnreadableError(Exception):

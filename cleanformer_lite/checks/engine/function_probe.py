@@ -17,10 +17,12 @@ from cleanformer_lite.checks.engine.compare import (
     same_gradients,
     same_or_raise_alike,
     same_outcome,
+    same_values,
     shown,
     worst,
 )
 from cleanformer_lite.checks.engine.sentences import SENTENCES
+from cleanformer_lite.checks.engine.stages import stage_of
 from cleanformer_lite.checks.observations import (
     CaseOutcome,
     FunctionObservations,
@@ -124,8 +126,8 @@ def does_the_same(
     return True
 
 
-__all__ = ["Arguments", "Case", "FunctionProbe"]
 INPUT_UNCHANGED = "input_unchanged"
+GRADIENT_LOST = "gradient_lost"
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,10 @@ class FunctionProbe:
         names = [case.name for case in failing]
         if all(is_changed_in_place(observed.cases[name], expected[name]) for name in names):
             return ("input_changed_in_place",)
+        if GRADIENT_LOST in self.mistakes and all(
+            is_cut_off(observed.cases[name], expected[name]) for name in names
+        ):
+            return (GRADIENT_LOST,)
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
@@ -232,6 +238,13 @@ def is_changed_in_place(yours: CaseOutcome, target: CaseOutcome) -> bool:
     return is_right and not same_by_name(yours.after, target.after)
 
 
+def is_cut_off(yours: CaseOutcome, target: CaseOutcome) -> bool:
+    """Say whether all values are right, and a gradient is another number, or there is none."""
+    given = [value for value in yours.gradients.values() if isinstance(value, Tensor)]
+    are_numbers = all(bool(gradient.isfinite().all()) for gradient in given)
+    return same_values(yours, target) and not same_gradients(yours, target) and are_numbers
+
+
 def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> bool:
     """Say whether every call that came back left the caller's tensors other than they were."""
     came_back = [name for name, outcome in yours.items() if outcome.error is None]
@@ -239,25 +252,6 @@ def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]
     return bool(telling) and not any(
         same_by_name(yours[name].after, target[name].after) for name in telling
     )
-
-
-def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
-    """Say which stage goes wrong first, where output and weights come back and one is right."""
-    wrong: list[tuple[bool, bool]] = []
-    for name, wanted in target.items():
-        mine = yours[name].result
-        if not isinstance(wanted.result, Listed) or wanted.result.length != 2:
-            return ""
-        if not isinstance(mine, Listed) or mine.length != 2:
-            return ""
-        right = [same(a, b) for a, b in zip(mine.items, wanted.result.items, strict=True)]
-        if not all(right):
-            wrong.append((right[0], right[1]))
-    if wrong and all(weights for _, weights in wrong):
-        return "mix or merge: the weights are right, and the output is not"
-    if wrong and all(output for output, _ in wrong):
-        return "the weights that are returned: the output is right, and made with others"
-    return ""
 
 
 def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:

@@ -1,7 +1,11 @@
-"""Lay parameters out as rows that read the input and columns that make the output."""
+"""Lay parameters out: as rows that read the input, columns that make the output, projections."""
 
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -143,3 +147,64 @@ def _reshaped(parameter: Parameter, start: int, size: int, width: int) -> Parame
     tensors = (parameter.value, parameter.one, parameter.four, parameter.quiet)
     shape = (width, width) if size > width else (width,)
     return Parameter(*(tensor.flatten()[start : start + size].view(shape) for tensor in tensors))
+
+
+@dataclass(frozen=True)
+class Projections:
+    """The four projections as `torch.nn.Linear` keeps them, `(E, E)` and `(E,)` each.
+
+    `out` is None where heads are concatenated and nothing more; `one_head` names those that are one
+    head's, repeated for all.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    out: Tensor | None
+    query_bias: Tensor
+    key_bias: Tensor
+    value_bias: Tensor
+    out_bias: Tensor
+    one_head: tuple[str, ...] = ()
+
+    @cached_property
+    def tied(self) -> str:
+        """Which projections are one: "value is key", "key is query", "all", or none."""
+        value_is_key, key_is_query = (
+            torch.equal(self.key, self.value),
+            torch.equal(self.query, self.key),
+        )
+        if value_is_key and key_is_query:
+            return "all"
+        return "value is key" if value_is_key else "key is query" if key_is_query else ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are four projections, none of them another's or one head's alone."""
+        return self.out is not None and not self.tied and not self.one_head
+
+
+def strided(
+    reading: Projections, sizes: Sizes, maps: bool = True, value: bool = True, out: bool = True
+) -> Projections:
+    """Read heads that take every H-th feature, which is as good as neighbouring ones.
+
+    `maps`, `value` and `out` say of which projections that is so: a module may mix the two.
+    """
+    where = torch.arange(sizes.embed_dim).view(sizes.head_dim, sizes.num_heads).t().flatten()
+    changed: dict[str, Any] = {}
+    for name, is_strided in (("query", maps), ("key", maps), ("value", value)):
+        if is_strided:
+            changed[name] = getattr(reading, name)[where]
+            changed[f"{name}_bias"] = getattr(reading, f"{name}_bias")[where]
+    if out and reading.out is not None:
+        changed["out"] = reading.out[:, where]
+    return replace(reading, **changed)
+
+
+def mixed(found: list[Projections], sizes: Sizes) -> Iterator[Projections]:
+    """Read each natural reading with some projections strided and others not."""
+    for natural in found[::2]:
+        for maps, value, out in itertools.product((False, True), repeat=3):
+            if len({maps, value, out}) > 1:
+                yield strided(natural, sizes, maps, value, out)

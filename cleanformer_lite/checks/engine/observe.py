@@ -44,8 +44,7 @@ def observe_module(build: Build, contract: Contract, seed: int) -> ModuleObserva
     observer = _Observer(build, contract, seed)
     _, error = attempt(observer.observe)
     seen = observer.seen
-    if error is not None:
-        # What goes wrong in an answer's own `parameters` goes wrong when it is used.
+    if error is not None:  # what goes wrong in an answer's own `parameters` goes wrong in use
         seen.small.calls["plain"] = replace(seen.small.call("plain"), error=error)
     return replace(seen, errors=tuple(observer.errors))
 

@@ -5,13 +5,11 @@ import itertools
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.evidence import Evidence, unequal
+from cleanformer_lite.checks.engine.evidence import BUILT, Evidence, unequal
 from cleanformer_lite.checks.engine.layouts import TINY
 from cleanformer_lite.checks.engine.trials import DROPOUT, LARGE
 from cleanformer_lite.checks.observations import Tensors
 from cleanformer_lite.checks.report import Counterexample
-
-BUILT = f"a module of embed_dim={LARGE.embed_dim}, num_heads={LARGE.num_heads}"
 
 
 def matrices(evidence: Evidence, tensors: Tensors) -> list[tuple[str, Tensor | None]]:

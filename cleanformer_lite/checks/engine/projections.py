@@ -3,8 +3,6 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +10,13 @@ from torch import Tensor
 from cleanformer_lite.checks.engine.layouts import (
     TINY,
     Parameter,
+    Projections,
     Rows,
     input_rows,
     output_columns,
     parameters_of,
     silent,
+    strided,
     unpacked,
 )
 from cleanformer_lite.checks.engine.trials import LARGE, Sizes
@@ -137,41 +137,6 @@ def _place(theirs: Tensor, wanted: Tensor, taken: Tensor, scale: float) -> int |
     fits &= ~taken.unfold(0, len(theirs), 1).any(dim=1)
     found = torch.nonzero(fits).flatten()
     return int(found[0]) if len(found) else None
-
-
-@dataclass(frozen=True)
-class Projections:
-    """The four projections as `torch.nn.Linear` keeps them, `(E, E)` and `(E,)` each.
-
-    `out` is None where heads are concatenated and nothing more; `one_head` names those that are one
-    head's, repeated for all.
-    """
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    out: Tensor | None
-    query_bias: Tensor
-    key_bias: Tensor
-    value_bias: Tensor
-    out_bias: Tensor
-    one_head: tuple[str, ...] = ()
-
-    @cached_property
-    def tied(self) -> str:
-        """Which projections are one: "value is key", "key is query", "all", or none."""
-        value_is_key, key_is_query = (
-            torch.equal(self.key, self.value),
-            torch.equal(self.query, self.key),
-        )
-        if value_is_key and key_is_query:
-            return "all"
-        return "value is key" if value_is_key else "key is query" if key_is_query else ""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether there are four projections, none of them another's or one head's alone."""
-        return self.out is not None and not self.tied and not self.one_head
 
 
 def hypotheses(observed: ModuleObservations, seed: int) -> list[Projections]:
@@ -297,29 +262,3 @@ def assembled(rows: InputRows, query: Tensor, key: Tensor, value: Tensor) -> Pro
     return Projections(
         queries[0], keys[0], values[0], None, queries[1], keys[1], values[1], nothing
     )
-
-
-def strided(
-    reading: Projections, sizes: Sizes, maps: bool = True, value: bool = True, out: bool = True
-) -> Projections:
-    """Read heads that take every H-th feature, which is as good as neighbouring ones.
-
-    `maps`, `value` and `out` say of which projections that is so: a module may mix the two.
-    """
-    where = torch.arange(sizes.embed_dim).view(sizes.head_dim, sizes.num_heads).t().flatten()
-    changed: dict[str, Any] = {}
-    for name, is_strided in (("query", maps), ("key", maps), ("value", value)):
-        if is_strided:
-            changed[name] = getattr(reading, name)[where]
-            changed[f"{name}_bias"] = getattr(reading, f"{name}_bias")[where]
-    if out and reading.out is not None:
-        changed["out"] = reading.out[:, where]
-    return replace(reading, **changed)
-
-
-def mixed(found: list[Projections], sizes: Sizes) -> Iterator[Projections]:
-    """Read each natural reading with some projections strided and others not."""
-    for natural in found[::2]:
-        for maps, value, out in itertools.product((False, True), repeat=3):
-            if len({maps, value, out}) > 1:
-                yield strided(natural, sizes, maps, value, out)

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Attention, Comparison
-from cleanformer_lite.checks.engine.compare import close, matches
+from cleanformer_lite.checks.engine.compare import close, matches, same
 from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
 from cleanformer_lite.checks.engine.properties import shares_are_of_two
 from cleanformer_lite.checks.engine.trials import LARGE
-from cleanformer_lite.checks.observations import CallOutcome
+from cleanformer_lite.checks.observations import CallOutcome, CaseOutcome, Listed
 
 OF_DROPOUT = frozenset(
     {"dropout_off_in_eval", "dropout_on_in_training", "dropout_falls_on_weights"}
@@ -159,3 +159,22 @@ def _before_the_softmax(evidence: Evidence, comparison: Comparison) -> str:
     if abs(slope - 1) > 1e-2:
         return f"scale: scores are {slope:.3g} times what they should be, and else right"
     return "softmax: the scores are right, and rows are divided by something else than their sum"
+
+
+def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
+    """Say which stage goes wrong first, where output and weights come back and one is right."""
+    wrong: list[tuple[bool, bool]] = []
+    for name, wanted in target.items():
+        mine = yours[name].result
+        if not isinstance(wanted.result, Listed) or wanted.result.length != 2:
+            return ""
+        if not isinstance(mine, Listed) or mine.length != 2:
+            return ""
+        right = [same(a, b) for a, b in zip(mine.items, wanted.result.items, strict=True)]
+        if not all(right):
+            wrong.append((right[0], right[1]))
+    if wrong and all(weights for _, weights in wrong):
+        return "mix or merge: the weights are right, and the output is not"
+    if wrong and all(output for output, _ in wrong):
+        return "the weights that are returned: the output is right, and made with others"
+    return ""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine.attention import Attention, replaced_steps
-from cleanformer_lite.checks.engine.projections import Projections
+from cleanformer_lite.checks.engine.layouts import Projections
 from cleanformer_lite.checks.engine.references import Block, padding_mask, split_projection
 from cleanformer_lite.checks.mistake import MISTAKES, Forms
 
