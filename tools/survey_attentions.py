@@ -27,10 +27,10 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 PACKAGES = (
     *("bert-pytorch", "conformer", "diffusers", "espnet", "fair-esm", "keras", "linformer"),
     *("linear-attention-transformer", "local-attention", "memory-efficient-attention-pytorch"),
-    *("monai", "multihead-latent-attention", "nystrom-attention", "open-clip-torch"),
-    *("openai-whisper", "performer-pytorch", "perceiver-pytorch", "pytorch-pretrained-bert"),
-    *("rtdl-revisiting-models", "tab-transformer-pytorch", "timm", "torchtune"),
-    *("transformer-toolkit", "vit-pytorch", "x-transformers", "zetascale"),
+    *("monai", "multihead-latent-attention", "nystrom-attention", "opacus"),
+    *("open-clip-torch", "openai-whisper", "performer-pytorch", "perceiver-pytorch"),
+    *("pytorch-pretrained-bert", "rtdl-revisiting-models", "tab-transformer-pytorch", "timm"),
+    *("torchtune", "transformer-toolkit", "vit-pytorch", "x-transformers", "zetascale"),
 )
 # What they import at once; installed without what these need themselves, torch above all.
 BESIDE = (
