@@ -45,8 +45,11 @@ SETTINGS = {"prefer_css_page_size": True, "print_background": True, "tagged": Tr
 
 
 def pages_in_order(root: Path) -> list[str]:
-    """Name the pages as the table of contents has them."""
-    return [str(name) for name in parse_toc_yaml(root / "_toc.yml")]
+    """Name the pages as the table of contents has them, and then the solutions of each chapter."""
+    listed = [str(name) for name in parse_toc_yaml(root / "_toc.yml")]
+    words = (Path(name).name.partition("_")[2] for name in listed)
+    solutions = (f"book/solutions/{word}" for word in words)
+    return listed + [name for name in solutions if (root / f"{name}.md").exists()]
 
 
 def title_of(page: Any) -> str:
