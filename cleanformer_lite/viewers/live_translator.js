@@ -282,7 +282,7 @@ export default {
       const guess = make("input", {
         type: "checkbox",
         "data-guess": group,
-        "aria-label": `${group} can go`,
+        "aria-label": `can go: ${group}`,
         disabled: model.get("revealed"),
         onchange: () =>
           put(
@@ -308,7 +308,7 @@ export default {
               {
                 "data-row": group,
                 "aria-pressed": String(allOff),
-                "aria-label": `all of ${group} off`,
+                "aria-label": `all off: ${group}`,
                 onclick: () => flip(keys, allOff),
               },
               "all off",
@@ -423,10 +423,15 @@ export default {
       drawPresets();
       drawGrid();
       drawVerdict();
-      legend.hidden = !every().length;
+      legend.hidden = hint.hidden = !every().length;
       look();
     };
 
+    const hint = make(
+      "p",
+      { class: "note lt-hint" },
+      "Each tile is one head: its map for this date. Press it to switch the head off, point at it to see what it reads.",
+    );
     const day = make("input", {
       type: "date",
       min: "1900-01-01",
@@ -459,8 +464,7 @@ export default {
       legend,
       reads,
       presets,
-      verdict,
-      grid,
+      ...(model.get("small") ? [] : [verdict, hint, grid]),
     );
     const setDay = () => (day.value = model.get("day"));
     setDay();
