@@ -210,7 +210,12 @@ export default {
     };
     // A head that is pointed at shows its own lines; otherwise the picked piece shows its.
     let looking = null;
-    const look = (at = looking) => ((looking = at), at ? showHead(...at) : showPiece());
+    const look = (at = looking) => {
+      looking = at;
+      if (!run.pieces) return; // its weights are still on their way
+      if (at) showHead(...at);
+      else showPiece();
+    };
     const showPiece = () => {
       const row = piece(),
         cross = groups().filter((group) => group.startsWith("cross") && run.maps[group]);
