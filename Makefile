@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test pdf bench site-report serve notebooks mistakes lint versions gpu clean
+.PHONY: help book test pdf bench site-report site-scores serve notebooks mistakes lint versions gpu clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -30,6 +30,9 @@ bench: $(INSTALLED)  ## Time our modules beside PyTorch's and Hugging Face's, an
 
 site-report: book $(BROWSER)  ## Ask Lighthouse, axe, vnu and others about the built pages: a report
 	@$(BIN)/python tools/site_report.py
+
+site-scores: book $(BROWSER)  ## Ask Lighthouse how fast five pages are, on a phone and a desktop: on a quiet machine
+	@$(BIN)/python tools/site_report.py --scores
 
 lint: $(INSTALLED)  ## Check style, types and which file may import which
 	@$(BIN)/ruff check

@@ -13,7 +13,8 @@ from sphinx.writers.html5 import HTML5Translator
 
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
 UNUSED = ["vendor/fontawesome", "locales", "**/*.map", "**/*.LICENSE.txt", "*-macros.html"]
-UNUSED += ["design-tabs.js"]
+UNUSED += ["design-tabs.js", "plus.png", "minus.png", "styles/theme.css"]
+UNUSED += ["images/logo_binder.svg", "images/logo_deepnote.svg", "images/logo_jupyterhub.svg"]
 # The theme names these in a template, without the digests that make a browser fetch a newer one.
 # By its plain name it would take the last style sheet out again.
 STYLES = ["basic.css", "styles/bootstrap.css", "./styles/pydata-sphinx-theme.css"]
@@ -27,6 +28,8 @@ def drop_unused_files(app: Sphinx, exception: Exception | None) -> None:
         for pattern in UNUSED:
             for path in static.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # What sphinx-design has copied to _static from here.
+        shutil.rmtree(Path(app.outdir) / "_sphinx_design_static", ignore_errors=True)
 
 
 def shrink_pictures(app: Sphinx, exception: Exception | None) -> None:
@@ -86,10 +89,17 @@ def name_the_side_bar(app: Sphinx, exception: Exception | None) -> None:
 
 
 def visit_hidden_cell(translator: HTML5Translator, node: HideCodeCellNode) -> None:
-    """Write a folded cell, named by the words on its fold: MyST-NB gives it another name."""
+    """Write a folded cell, named by the words on its fold: MyST-NB gives it another name.
+
+    A summary may hold no paragraph: the two words are spans.
+    """
+    start = len(translator.body)
     visit_HideCellInput(translator, node)
-    last = max(i for i, piece in enumerate(translator.body) if piece.startswith("<summary"))
-    translator.body[last] = "<summary>\n"
+    for i, piece in enumerate(translator.body[start:], start):
+        if piece.startswith("<summary"):
+            translator.body[i] = "<summary>\n"
+        elif piece.startswith("<p "):
+            translator.body[i] = piece.replace("<p ", "<span ").replace("</p>", "</span>")
 
 
 def drop_widget_state(app: Sphinx, doctree: nodes.document) -> None:

@@ -13,7 +13,7 @@ from revision import read_commit
 # What a cell's output depends on besides its page, and what the look of a page depends on besides
 # that. Neither the execution cache nor Sphinx looks at these.
 OUTPUTS = ["cleanformer_lite", "requirements.txt", "tools/build_book.py"]
-LOOK = [*OUTPUTS, "tools", "_config.yml", "_toc.yml"]
+LOOK = [*OUTPUTS, "tools", "_config.yml", "_toc.yml", "book/_static", "book/_templates"]
 EVERYTHING = [*LOOK, "book"]
 KEPT = {
     "outputs": (OUTPUTS, [".jupyter_cache"]),

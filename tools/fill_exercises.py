@@ -54,9 +54,11 @@ def written(exercise: Exercise) -> str:
     """Write one exercise as it stands on a page, its mark above it."""
     points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
     effort = f"{points}, about {exercise.minutes} minutes, {DIFFICULTIES[exercise.difficulty]}"
+    label = "solution-" + exercise.id.replace(".", "-").replace("_", "-")
     return (
         f"% exercise: {exercise.id}\n"
-        f"### {exercise.title}\n\n{exercise.prompt}\n\n*{effort}.*\n\n"
+        f"### {exercise.title}\n\n{exercise.prompt}\n\n"
+        f"*{effort}.* When you have tried: [a right answer, and why]({label}).\n\n"
         f"```{{code-cell}} ipython3\n:tags: [hide-output]\n\n"
         f'{exercise.starter}\ncheck("{exercise.id}", {exercise.entry_point})\n```\n'
     )

@@ -37,12 +37,19 @@ ol {{ list-style: none; padding: 0; }}
 <p>{author}<br>Version {revision}<br>{site}/</p>
 <p>Text and pictures: CC BY 4.0. Code: MIT.</p>
 <div class="contents"><h2>Contents</h2><ol>{contents}</ol></div></html>"""
+LOAD_VIEWERS = "load-viewers"  # book/_static/viewers.js waits for the reader, or for this
+ALL_DRAWN = (
+    "!document.querySelector(':is([data-loads], [data-due]):not([data-mounted], [data-drawn])')"
+)
 SETTINGS = {"prefer_css_page_size": True, "print_background": True, "tagged": True}
 
 
 def pages_in_order(root: Path) -> list[str]:
-    """Name the pages as the table of contents has them."""
-    return [str(name) for name in parse_toc_yaml(root / "_toc.yml")]
+    """Name the pages as the table of contents has them, and then the solutions of each chapter."""
+    listed = [str(name) for name in parse_toc_yaml(root / "_toc.yml")]
+    words = (Path(name).name.partition("_")[2] for name in listed)
+    solutions = (f"book/solutions/{word}" for word in words)
+    return listed + [name for name in solutions if (root / f"{name}.md").exists()]
 
 
 def title_of(page: Any) -> str:
@@ -54,6 +61,8 @@ def print_page(page: Any, file: Path, first: int) -> tuple[str, bytes]:
     """Print one page of the book, its sheets numbered from `first` on; return title and PDF."""
     page.goto(file.as_uri())
     page.wait_for_load_state("load")
+    page.evaluate(f"document.dispatchEvent(new Event('{LOAD_VIEWERS}'))")
+    page.wait_for_function(ALL_DRAWN)
     page.add_style_tag(content=f"html {{ counter-reset: page {first - 1}; }}")
     return title_of(page), page.pdf(outline=True, **SETTINGS)
 

@@ -27,10 +27,10 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 PACKAGES = (
     *("bert-pytorch", "conformer", "diffusers", "espnet", "fair-esm", "keras", "linformer"),
     *("linear-attention-transformer", "local-attention", "memory-efficient-attention-pytorch"),
-    *("monai", "multihead-latent-attention", "nystrom-attention", "open-clip-torch"),
-    *("openai-whisper", "performer-pytorch", "perceiver-pytorch", "pytorch-pretrained-bert"),
-    *("rtdl-revisiting-models", "tab-transformer-pytorch", "timm", "torchtune"),
-    *("transformer-toolkit", "vit-pytorch", "x-transformers", "zetascale"),
+    *("monai", "multihead-latent-attention", "nystrom-attention", "opacus"),
+    *("open-clip-torch", "openai-whisper", "performer-pytorch", "perceiver-pytorch"),
+    *("pytorch-pretrained-bert", "rtdl-revisiting-models", "tab-transformer-pytorch", "timm"),
+    *("torchtune", "transformer-toolkit", "vit-pytorch", "x-transformers", "zetascale"),
 )
 # What they import at once; installed without what these need themselves, torch above all.
 BESIDE = (
@@ -116,14 +116,14 @@ def survey(only: str = "") -> list[dict[str, Any]]:
             line["not_built"] = f"{type(error).__name__}: {str(error)[:120]}"
             print(f"not built  {name}: {line['not_built']}")
             continue
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             report = examine(model, *args, **kwargs)
         except Exception as error:
             line["raised"] = f"{type(error).__name__}: {error}"
             print(f"RAISED     {name}: {line['raised']}")
             continue
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         line["attentions"] = len(report.modules)
         line["milliseconds"] = round(1000 * spent / max(len(report.modules), 1), 1)
         line["findings"] = sorted({f.mistake or f.what for f in report.findings})

@@ -46,6 +46,7 @@ def of_kind(package: str, path: str, *args: Any, call: str = "x", **options: Any
 
 of_kind("torch", "torch.nn.MultiheadAttention", E, H, batch_first=True, dropout=0.1, call="thrice")
 of_kind("torch", "torch.nn.MultiheadAttention", E, H, call="thrice, length first")
+of_kind("opacus", "opacus.layers.DPMultiheadAttention", E, H, batch_first=True, call="thrice")
 of_kind("torch", "torch.nn.TransformerEncoderLayer", E, H, 48, batch_first=True)
 of_kind("timm", "timm.layers.Attention", E, num_heads=H)
 of_kind("timm", "timm.layers.AttentionRope", E, num_heads=H)

@@ -21,6 +21,7 @@ TOOLS = {
     "nbclient",
     "nbformat",
     "playwright",
+    "pybtex",
     "pytest",
 }
 TESTS = ["tests/test_inputs.py", "tests/test_imports.py", "tests/test_fused_heads.py",

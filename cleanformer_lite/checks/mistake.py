@@ -41,7 +41,9 @@ class Mistake:
 
     @property
     def in_modules(self) -> bool:
-        """Whether a module can show it: by its values, or by what `tells` looks at."""
+        """Whether a split module can show it: by its values, or by what `tells` looks at."""
+        if any(getattr(kind, "shown_by_examine", False) for kind in self.classes):
+            return False  # it takes fewer key heads, or no softmax
         steps = any(hasattr(kind, "mix") for kind in self.classes)
         by_values = any(getattr(kind, "shows_in_values", False) for kind in self.classes)
         modules = any(hasattr(kind, "forward") for kind in self.classes)

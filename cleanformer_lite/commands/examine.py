@@ -85,12 +85,15 @@ def _find(name: str) -> Any:
     module, colon, attribute = name.partition(":")
     if not colon or not attribute:
         raise ValueError(f"expected PKG.MOD:NAME, got {name!r}")
+    if "/" in module or module.endswith(".py"):
+        path = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise ValueError(f"expected PKG.MOD:NAME, got a path: write {path}:{attribute}")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(f"cannot import {module}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise ValueError(f"{module} has no {attribute!r}")
@@ -105,6 +108,9 @@ def _build(target: Callable[..., Any], arguments: argparse.Namespace) -> Any:
     """
     from torch import nn
 
+    if not callable(target):
+        kind = type(target).__name__
+        raise ValueError(f"expected a class or a function that builds a module, got {kind}")
     embed_dim, num_heads = arguments.embed_dim, arguments.num_heads
     ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
         ((embed_dim, num_heads), {}),
@@ -126,7 +132,11 @@ def _build(target: Callable[..., Any], arguments: argparse.Namespace) -> Any:
         if isinstance(built, nn.Module):
             return built
         refused.append(f"it gave {type(built).__name__}, expected a torch.nn.Module")
-    raise ValueError(f"cannot build it: {refused[0]}")
+    why = next((reason for reason in refused if reason.startswith("it gave")), refused[0])
+    raise ValueError(
+        f"cannot build it from E and H ({why}): name a function that takes nothing and "
+        "returns the module"
+    )
 
 
 def _call(arguments: argparse.Namespace) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -121,9 +121,15 @@ export default {
           text = number.replace("Infinity", "∞").replace(/^−(0\.0+)$/, "$1");
         if (cell.textContent !== text) cell.textContent = text;
         cell.classList.toggle("long", text.length > 4);
-        cell.setAttribute("aria-label", `${nameOf(key, all, state)}: ${value === null ? "nothing" : short(value)}`);
+        cell.setAttribute("aria-label", `${nameOf(key, all, state)}: ${value === null ? "nothing" : spoken(value, text)}`);
         if (fresh && !calm()) cell.animate([{ boxShadow: "0 0 0 4px var(--accent)" }, { boxShadow: "none" }], 1200);
       }
+    };
+    // Who speaks to the page says what can be seen on a button: its name has those very digits.
+    const spoken = (value, text) => {
+      const exact = short(value);
+      if (exact === text) return exact;
+      return Number(exact.replace("−", "-")) === Number(text.replace("−", "-")) ? text : `${exact}, rounded to ${text}`;
     };
     const placeRest = () => {
       for (const [key, { text, x, y, kind, w }] of plan.notes) {

@@ -18,21 +18,7 @@ PARAMETERS = "const params = "
 
 PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
 <style>
-[data-head-view] {{ font-family: sans-serif; margin: 1em 0; color-scheme: light dark; }}
-:is([data-theme="dark"], [theme="dark"], [data-jp-theme-light="false"], .vscode-dark)
-  [data-head-view] {{ color-scheme: dark; }}
-:is([data-theme="light"], [theme="light"], [data-jp-theme-light="true"], .vscode-light)
-  [data-head-view] {{ color-scheme: light; }}
-[data-head-view] svg {{ display: block; width: 100%; min-width: 320px; }}
-[data-head-view] .attentionBoxes rect {{ height: 4px; transform: translateY(22px); }}
-[data-head-view] text {{ fill: currentColor; }}
-[data-head-view] .background {{ fill: currentColor; fill-opacity: 0.15; }}
-[data-head-view] [role=checkbox] {{ cursor: pointer; stroke: currentColor; }}
-[data-head-view] svg :focus-visible {{ outline: 3px solid currentColor; outline-offset: -3px; }}
-[data-head-view] .weights, [data-head-view] .vis {{ overflow-x: auto; }}
-[data-head-view] table {{ border-collapse: collapse; font-size: 0.8em; margin: 0.5em 0; }}
-[data-head-view] :is(td, th) {{ padding: 0.1em 0.4em; text-align: right; }}
-</style>
+{style}</style>
 <p><strong>{title}</strong><br>{help}</p>
 <noscript>The picture needs JavaScript; the table below does not.</noscript>
 <div id="vis" class="vis"></div>
@@ -76,6 +62,7 @@ def head_view(
         name=name,
         title=escape(title),
         help=HELP,
+        style=(HERE / "head_view.css").read_text(encoding="utf8"),
         tables="\n".join(table(h, head.tolist(), queries, keys) for h, head in enumerate(weights)),
         script=whole_script(name, drawing, [*queries, *keys]),
     )

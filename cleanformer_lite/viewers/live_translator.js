@@ -313,7 +313,7 @@ export default {
               {
                 "data-row": group,
                 "aria-pressed": String(allOff),
-                "aria-label": `all off: ${group}`,
+                "aria-label": `${group}: all off`,
                 onclick: () => flip(keys, allOff),
               },
               "all off",

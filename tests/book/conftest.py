@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from book_sources import Book
 
-from tests.book.looking import Seen, look
+from tests.book.looking import Seen, draw_viewers, look
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -47,7 +47,7 @@ def new_page(chromium: Any) -> Callable[[int, str], Any]:
 
 @pytest.fixture(scope="module")
 def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]:
-    """Open a page of the site, which the tests of one module may do to what they like."""
+    """Open a page of the site, drawn, which the tests of one module may do to what they like."""
     pages: list[Any] = []
 
     def opened(name: str) -> Any:
@@ -56,6 +56,7 @@ def open_page(site: Path, new_page: Callable[[int, str], Any]) -> Iterator[Open]
         pages.append(new_page(1280, "light"))
         file, _, query = name.partition("?")
         pages[0].goto((site / file).as_uri() + (f"?{query}" if query else ""))
+        draw_viewers(pages[0])
         return pages[0]
 
     yield opened

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from make_pdf import ALL_DRAWN, LOAD_VIEWERS
+
 from tests.axe import violations
 
 # What a browser with a network would fetch by itself.
@@ -30,7 +32,7 @@ FACTS = """([FETCHED, FRAMES]) => {
     icons: visible("[class*='fa-']")
       .map((icon) => [icon.className, getComputedStyle(icon).maskImage]),
     formulas: visible("math").map((formula) => [box(formula).width, box(formula).height]),
-    head_views: all("[data-head-view] + script").map((script) => script.textContent),
+    head_views: all("[data-head-view]").map((view) => view.dataset.due),
   };
 }"""
 
@@ -66,11 +68,18 @@ class Seen:
     violations: list[str]
 
 
+def draw_viewers(page: Any) -> None:
+    """Have every viewer drawn, as it would be for a reader who has been everywhere."""
+    page.evaluate(f"document.dispatchEvent(new Event('{LOAD_VIEWERS}'))")
+    page.wait_for_function(ALL_DRAWN)
+
+
 def look(page: Any, address: str) -> Seen:
     """Visit a page and take everything down."""
     watched = Watched(page)
     watched.listen()
     page.goto(address)
+    draw_viewers(page)
     page.wait_for_timeout(100)  # a script that complains may do so late
     facts = page.evaluate(FACTS, [FETCHED, FRAMES])
     return Seen(facts, watched.asked, watched.missing, watched.complaints, violations(page))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.book.conftest import CHAPTERS, PAGES
-from tests.book.looking import Watched
+from tests.book.looking import Watched, draw_viewers
 
 # Whether each viewer has drawn itself, and hidden the twin that stands in for it.
 STARTED = """all => all.map(view =>
@@ -33,6 +33,7 @@ def test_a_page_opens_and_complains_of_nothing(page: Any, site: Path, name: str)
     watched = Watched(page)
     watched.listen()
     page.goto((site / name).as_uri())
+    draw_viewers(page)
     page.wait_for_timeout(100)  # a script that complains may do so late
     assert watched.complaints == []
     assert watched.missing == []

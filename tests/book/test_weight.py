@@ -31,9 +31,10 @@ def test_a_page_is_light(look_at: LookAt, name: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_viewer_is_light(look_at: LookAt, chapter: str) -> None:
+def test_a_viewer_is_light(look_at: LookAt, site: Path, chapter: str) -> None:
     views = look_at(f"book/{chapter}.html").facts["head_views"]
     assert views
-    for text in views:
+    for name in views:
+        text = (site / "_static" / "viewers" / f"{name}.js").read_text(encoding="utf8")
         data = next(line for line in text.splitlines() if line.strip().startswith("const params"))
         assert len(text.encode()) - len(data.encode()) <= MOST_FOR_A_VIEWER

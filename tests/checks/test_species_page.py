@@ -9,7 +9,7 @@ import pytest
 from book_sources import Book
 from write_mistakes import NOT, matrix, page
 
-from cleanformer_lite.checks import EXERCISES, MISTAKES, check
+from cleanformer_lite.checks import EXERCISES, MISTAKES, Exercise, check
 
 BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = [name.partition("_")[2] for name in Book(BOOK).chapters]
@@ -61,3 +61,18 @@ def test_every_species_has_a_text_and_three_hints() -> None:
         assert len(set(species.hints)) == 3
         assert species.thread.startswith("https://github.com/") or species.thread == ""
         assert not species.cause.endswith(".")
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.id)
+def test_a_solution_stands_under_its_title_with_a_reason_before_the_code(
+    exercise: Exercise,
+) -> None:
+    page = (BOOK / "solutions" / f"{exercise.chapter}.md").read_text(encoding="utf-8")
+    label = "solution-" + exercise.id.replace(".", "-").replace("_", "-")
+    _, mark, below = page.partition(f"({label})=\n## {exercise.title}\n\n")
+    assert mark
+    reason, _, shown = below.partition("\n\n")
+    assert reason.endswith(".")
+    assert not reason.startswith("```")
+    repaired = "solution-split-heads-module" in shown.partition("\n(")[0]
+    assert repaired or f":pyobject: {exercise.entry_point}\n" in shown.partition("\n(")[0]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cleanformer_lite import Expect, SplitMultiHeadAttention, examine
-from cleanformer_lite.checks.examination import AttentionBugError
+from cleanformer_lite.checks.examination import AttentionBugError, Finding, ModuleReport
 
 EMBED_DIM, NUM_HEADS = 20, 5
 
@@ -180,6 +180,18 @@ def test_a_report_is_text_json_and_a_page() -> None:
 
 def test_one_bug_takes_eight_lines_at_the_most() -> None:
     assert len(str(examine(Wrong(), tokens())).splitlines()) <= 8
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_many_bugs_take_no_more_lines(count: int) -> None:
+    findings = [
+        Finding(f"what {i}", f"name_{i}", "cause", "thread", f"mend {i}", f"call {i}", "1", "2")
+        for i in range(count)
+    ]
+    module = ModuleReport("here", "Attention", findings, ["a"], ["b"], ["c"])
+    text = "\n".join(module.lines())
+    assert len(module.lines()) <= 8
+    assert all(f"name_{i}" in text for i in range(count))
 
 
 def test_a_thing_that_is_no_module_is_refused() -> None:

@@ -20,7 +20,8 @@ def marks(*names: str) -> str:
 def test_a_mark_alone_becomes_an_exercise() -> None:
     page = fill(f"{ABOVE}{marks(SPLIT.id)}{BELOW}", "a.md")
     assert page.startswith(f"{ABOVE}% exercise: {SPLIT.id}\n### {SPLIT.title}\n\n{SPLIT.prompt}\n")
-    assert f"\n*2 points, about {SPLIT.minutes} minutes, easy.*\n" in page
+    assert f"\n*2 points, about {SPLIT.minutes} minutes, easy.* " in page
+    assert "[a right answer, and why](solution-split-heads-split).\n" in page
     assert f'{SPLIT.starter}\ncheck("{SPLIT.id}", split_heads)\n```\n' in page
     assert page.endswith(BELOW)
 

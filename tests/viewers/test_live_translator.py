@@ -175,7 +175,7 @@ def test_presets(open_page: Open, shipped: Transformer) -> None:
     assert page.locator(".lt-tile[aria-pressed=false]").count() == 12
     page.get_by_role("button", name="All on").click()
     assert page.locator(".lt-tile[aria-pressed=false]").count() == 0
-    page.get_by_role("button", name="all off: cross 1").click()
+    page.get_by_role("button", name="cross 1: all off").click()
     said = without(shipped, [("cross 1", head) for head in range(4)])
     assert (
         f"It writes “{said}” without cross 1 head 0, cross 1 head 1"

@@ -17,6 +17,7 @@ from cleanformer_lite.checks.engine.compare import (
     same_gradients,
     same_or_raise_alike,
     same_outcome,
+    same_values,
     shown,
     worst,
 )
@@ -126,6 +127,7 @@ def does_the_same(
 
 
 INPUT_UNCHANGED = "input_unchanged"
+GRADIENT_LOST = "gradient_lost"
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,10 @@ class FunctionProbe:
         names = [case.name for case in failing]
         if all(is_changed_in_place(observed.cases[name], expected[name]) for name in names):
             return ("input_changed_in_place",)
+        if GRADIENT_LOST in self.mistakes and all(
+            is_cut_off(observed.cases[name], expected[name]) for name in names
+        ):
+            return (GRADIENT_LOST,)
         # Those that fail come first: in the others most mistakes are like the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
@@ -230,6 +236,13 @@ def is_changed_in_place(yours: CaseOutcome, target: CaseOutcome) -> bool:
     """Say whether the result is right, and the caller's tensors are other ones afterwards."""
     is_right = yours.error is None and same(yours.result, target.result)
     return is_right and not same_by_name(yours.after, target.after)
+
+
+def is_cut_off(yours: CaseOutcome, target: CaseOutcome) -> bool:
+    """Say whether all values are right, and a gradient is another number, or there is none."""
+    given = [value for value in yours.gradients.values() if isinstance(value, Tensor)]
+    are_numbers = all(bool(gradient.isfinite().all()) for gradient in given)
+    return same_values(yours, target) and not same_gradients(yours, target) and are_numbers
 
 
 def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cleanformer_lite.checks.examination.copying import by_name, copied, fill, without_cache
+from cleanformer_lite.checks.examination.copying import Memory, by_name, copied, fill, without_cache
 from cleanformer_lite.checks.examination.discover import (
     Site,
     forward_parameters,
@@ -51,6 +51,7 @@ class Bench:
     c: Tensor
     token_axis: int = 1
     names: list[str] = field(default_factory=list)
+    memory: Memory | None = None
 
     @property
     def is_cross(self) -> bool:
@@ -79,6 +80,8 @@ class Bench:
 
     def call(self, source: Tensor | None = None, x: Tensor | None = None, **named: Any) -> Result:
         """Call the module on other tokens, or with other named arguments."""
+        if self.memory is not None:
+            self.memory.restore()
         args, kwargs = list(self.args), {**self.kwargs, **named}
         if self.is_cross:
             asked = self.c if source is None else source
@@ -104,7 +107,7 @@ class Bench:
 
 def read_result(result: Any, bench: Bench) -> Result:
     """Take output and weights out of whatever a module returns."""
-    output = main_output(result)
+    output = main_output(result, [bench.x])
     if output is None:
         raise NotAskedError(f"it returned {type(result).__name__}, and no tensor in it")
     keys, length = bench.keys, bench.length
@@ -122,7 +125,7 @@ def make_bench(site: Site, seed: int) -> Bench:
     """
     module = copied(site.module)
     fill(module, seed)
-    output = main_output(site.output)
+    output = main_output(site.output, tensors_in((site.args, site.kwargs)))
     args, kwargs = by_name(site)
     kwargs = without_cache(kwargs)
     slots = [
@@ -161,6 +164,7 @@ def make_bench(site: Site, seed: int) -> Bench:
         drawn(main),
         c,
         names=[p.name for p in forward_parameters(site.module)],
+        memory=Memory(module),
     )
     if bench.is_cross and not _is_asked(bench):
         bench.context = []
@@ -194,16 +198,20 @@ def _paths(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Path, Te
     for key, value in (*enumerate(args), *kwargs.items()):
         if isinstance(value, Tensor):
             found.append(((key,), value))
+        elif isinstance(value, (list, dict)):
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            found += [((key, name), part) for name, part in inside if isinstance(part, Tensor)]
     return found
 
 
 def put(args: list[Any], kwargs: dict[str, Any], paths: list[Path], value: Tensor) -> None:
     """Put one tensor wherever it stands in a call."""
-    for (key,) in paths:
-        if isinstance(key, int):
-            args[key] = value
-        else:
-            kwargs[key] = value
+    for key, *inside in paths:
+        holder: Any = args if isinstance(key, int) else kwargs
+        for name in inside:
+            holder[key] = holder[key].copy()  # the caller's own is left alone
+            holder, key = holder[key], name
+        holder[key] = value
 
 
 def _token_axis(bench: Bench) -> int:

@@ -69,7 +69,7 @@ def mask_and_causal(exam: Examination) -> bool | None:
     if any(isinstance(part, nn.MultiheadAttention) for part in bench.module.modules()):
         raise NotAskedError("is_causal is a hint of torch's own that a causal mask is given")
     flag = next((name for name in bench.names if name in FLAGS), None)
-    is_built_in = "no token reads a later one" in exam.report.holds
+    is_built_in = exam.is_causal
     if flag is None and not is_built_in:
         raise NotAskedError("it takes no causal flag")
     given = {} if is_built_in else {str(flag): True}
@@ -87,10 +87,22 @@ def mask_and_causal(exam: Examination) -> bool | None:
         if any(str(form) in note for note in exam.report.notes)
     ]
     if is_built_in:
-        carried = [form for form in used if form.is_pair or form.shape == "key4"]
+        carried = [form for form in used if _may_carry(exam, form)]
         if carried:
             raise NotAskedError(f"{carried[0].name} may carry the causality itself")
     return all(_counts_both(exam, form, words, given, upper, chosen) for form in used)
+
+
+def _may_carry(exam: Examination, form: Form) -> bool:
+    """Say whether a mask may be meant to bring the causality along, so that none is left without.
+
+    A mask of padding is not. Neither is one that the caller left out of a call that was declared
+    causal: the module was causal without it.
+    """
+    if "pad" in form.name or not (form.is_pair or form.shape == "key4"):
+        return False
+    left_out = exam.bench.name == "" and form.name not in exam.bench.kwargs
+    return not (exam.expect.causal and left_out)
 
 
 def _say_flag(

@@ -64,6 +64,30 @@ def fill(module: nn.Module, seed: int) -> None:
         parameter.requires_grad_(True)
 
 
+class Memory:
+    """What a module keeps in plain attributes, so that no call reads what an earlier one left."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.parts = list(module.modules())
+        self.kept = [{n: _shallow(v) for n, v in _plain(part).items()} for part in self.parts]
+
+    def restore(self) -> None:
+        """Put everything back as it was met."""
+        for part, kept in zip(self.parts, self.kept, strict=True):
+            for name in _plain(part).keys() - kept.keys():
+                del vars(part)[name]
+            vars(part).update({name: _shallow(value) for name, value in kept.items()})
+
+
+def _plain(part: nn.Module) -> dict[str, Any]:
+    kinds = (Tensor, list, tuple, dict, type(None))
+    return {n: v for n, v in vars(part).items() if not n.startswith("_") and isinstance(v, kinds)}
+
+
+def _shallow(value: Any) -> Any:
+    return value.copy() if type(value) in (list, dict) else value
+
+
 def without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Switch a cache off: a call must not depend on the one before."""
     kept = dict(kwargs)

@@ -17,7 +17,8 @@ class Core:
     `weights` are `(..., L, S)`, `scores` what went into the softmax (None where that was not seen),
     `product` the product of query and key before it,
     `mixed` the weighted values `(..., L, D)`. `along` is the axis of `weights` that the softmax
-    makes sum to one, `over` the axis that the product with the values sums over (-1 are the last).
+    makes sum to one, `over` the axis that the product with the values sums over (-1 are the last),
+    `shares` what the values are multiplied by.
     """
 
     weights: Tensor
@@ -31,6 +32,7 @@ class Core:
     product: Tensor | None = None
     head_dim: int = 0
     kernel_scale: float | None = None
+    shares: Tensor | None = None
     is_fused: bool = False
 
 
@@ -113,9 +115,10 @@ def _core_of_softmax(events: list[Event], index: int) -> Core:
             continue
         found = _mixed_by(after, weights)
         if found is not None:
-            value, over = found
+            value, over, shares = found
             return Core(
-                weights, scores, query, key, value, after.output, along, over, product, head_dim
+                *(weights, scores, query, key, value, after.output, along, over, product, head_dim),
+                shares=shares,
             )
     return Core(weights, scores, query, key, None, None, along, None, product, head_dim)
 
@@ -134,8 +137,8 @@ def _summed_size(event: Event) -> int:
     return int(torch.Size(sizes).numel())
 
 
-def _mixed_by(event: Event, weights: Tensor) -> tuple[Tensor, int | None] | None:
-    """Say whether a product takes the weights: the other factor, and the axis it sums over."""
+def _mixed_by(event: Event, weights: Tensor) -> tuple[Tensor, int | None, Tensor] | None:
+    """Say whether a product takes the weights: the other factor, the axis summed over, and them."""
     first, second = event.inputs[-2:]
     if first.requires_grad is False and second.requires_grad is False:
         return None
@@ -146,9 +149,9 @@ def _mixed_by(event: Event, weights: Tensor) -> tuple[Tensor, int | None] | None
         if turned is None:
             continue
         if event.named.get("equation"):
-            return other, _summed_axis(event, ours is first, turned)
+            return other, _summed_axis(event, ours is first, turned), ours
         over = -1 if is_left else -2
-        return other, (over if not turned else -3 - over)
+        return other, (over if not turned else -3 - over), ours
     return None
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+import random
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 # They mix tokens, and attend to nothing.
 OTHER_MIXERS = (nn.RNNBase, nn.RNNCellBase, nn.modules.conv._ConvNd, nn.Embedding)
@@ -38,11 +43,24 @@ def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
     elif depth and isinstance(value, dict):
         for part in value.values():
             yield from tensors_in(part, depth - 1)
+    elif depth and (isinstance(value, SimpleNamespace) or is_dataclass(value)):
+        for part in vars(value).values():
+            yield from tensors_in(part, depth - 1)
 
 
-def main_output(output: object) -> Tensor | None:
-    """Return the first tensor of numbers in a result."""
-    return next((part for part in tensors_in(output) if part.is_floating_point()), None)
+def main_output(output: object, given: Iterable[Tensor]) -> Tensor | None:
+    """Return the tensor of a result that is shaped as one that was given, else its first one."""
+    found = [part for part in tensors_in(output) if part.is_floating_point()]
+    shapes = {tensor.shape for tensor in given if tensor.dim() == 3}
+    return next((part for part in found if part.shape in shapes), next(iter(found), None))
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Run what is compiled as it was written, so that it can be watched."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 @contextmanager
@@ -52,7 +70,19 @@ def kept_as_it_was(model: nn.Module) -> Iterator[None]:
     gradients = {p: p.grad for p in model.parameters()}
     values = {t: t.detach().clone() for t in (*model.buffers(), *model.parameters())}
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    devices = {t.device.index for t in values if t.device.type == "cuda"}
+    with ExitStack() as kept:
+        kept.callback(random.setstate, random.getstate())
+        if "numpy" in sys.modules:
+            numbers = sys.modules["numpy"].random
+            kept.callback(numbers.set_state, numbers.get_state())
+        for context in (
+            torch.random.fork_rng(devices=devices),
+            torch.inference_mode(mode=False),  # questions need gradients, wherever they are asked
+            torch.enable_grad(),
+            _uncompiled(),
+        ):
+            kept.enter_context(context)
         torch.set_num_threads(1)
         try:
             yield
@@ -72,31 +102,40 @@ def record_calls(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Site]:
     """Run a model once in evaluation mode, and write down the first call of every module in it."""
+    names = {module: name for name, module in model.named_modules()}
     sites: dict[str, Site] = {}
 
-    def hook_for(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, given: Any, named: dict[str, Any], result: Any) -> None:
-            if name in sites:
-                sites[name].calls += 1
-            else:
-                sites[name] = Site(name, module, tuple(given), dict(named), result)
+    def note(module: nn.Module, given: Any, named: dict[str, Any], result: Any) -> None:
+        name = names.get(module)
+        if name in sites:
+            sites[name].calls += 1
+        elif name is not None:
+            sites[name] = Site(name, module, tuple(given), dict(named), result)
 
-        return hook
-
-    with ExitStack() as hooks:
-        for name, module in model.named_modules():
-            handle = module.register_forward_hook(hook_for(name), with_kwargs=True)
-            hooks.callback(handle.remove)
+    # One hook for all modules leaves their own alone; scripted ones take no other.
+    handle = register_module_forward_hook(note, with_kwargs=True)
+    try:
         model.eval()
-        try:
-            model(*args, **kwargs)
-        except (RuntimeError, NotImplementedError):
-            if not torch.is_grad_enabled():
-                raise
-            sites.clear()
-            with torch.no_grad():  # some kernels have no gradient on this device
-                model(*args, **kwargs)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Using `torch.compile")  # it runs uncompiled
+            _call_with_gradients(model, args, kwargs, sites)
+    finally:
+        handle.remove()
     return sites
+
+
+def _call_with_gradients(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sites: dict[str, Site]
+) -> None:
+    """Call a model, without gradients only where some kernel has none on this device."""
+    try:
+        model(*args, **kwargs)
+    except (RuntimeError, NotImplementedError):
+        if not torch.is_grad_enabled():
+            raise
+        sites.clear()
+        with torch.no_grad():
+            model(*args, **kwargs)
 
 
 def candidates(sites: dict[str, Site]) -> list[Site]:
@@ -108,14 +147,15 @@ def _may_attend(site: Site) -> bool:
     if isinstance(site.module, (*OTHER_MIXERS, nn.ModuleList, nn.LayerNorm)):
         return False
     # Layers that are built in every call leave no parameters, and attend all the same.
-    matrices = any(p.dim() >= 2 and p.is_floating_point() for p in site.module.parameters())
+    kept = (*site.module.parameters(), *site.module.buffers())
+    matrices = any(tensor.dim() >= 2 and tensor.is_floating_point() for tensor in kept)
     if not matrices and not _reads_like_attention(site.module):
         return False
-    output = main_output(site.output)
+    given = [t for t in tensors_in((site.args, site.kwargs)) if t.is_floating_point()]
+    output = main_output(site.output, given)
     if output is None or output.dim() != 3:
         return False
     shape = output.shape
-    given = [t for t in tensors_in((site.args, site.kwargs)) if t.is_floating_point()]
     return any(
         t.dim() == 3 and t.shape[-1] == shape[-1] and t.shape[:2] == shape[:2] for t in given
     )

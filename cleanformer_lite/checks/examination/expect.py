@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 MASKS = ("keep", "block", "add")
+GROUPED = ("interleave", "tile")
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,10 @@ class Expect:
     "keep" it, "block" it; "add" for a mask of numbers that are added to the scores. `batch_first`:
     inputs are `(N, L, E)` rather than `(L, N, E)`. `scaled`: scores are divided by the root of D.
     `output_projection`: the heads are mixed by a projection inside the module. `sliced`: a head
-    reads only its slice of the input.
+    reads only its slice of the input. `grouped`: fewer heads of keys than of queries are read in
+    groups ("interleave", 0 0 1 1) or in turn ("tile", 0 1 0 1).
 
-    Raises: ValueError for a `mask` that is none of the three.
+    Raises: ValueError for a `mask` or a `grouped` that is none of these.
     """
 
     causal: bool | None = None
@@ -27,10 +29,13 @@ class Expect:
     scaled: bool | None = None
     output_projection: bool | None = None
     sliced: bool | None = None
+    grouped: str | None = None
 
     def __post_init__(self) -> None:
         if self.mask is not None and self.mask not in MASKS:
             raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {self.mask!r}")
+        if self.grouped is not None and self.grouped not in GROUPED:
+            raise ValueError(f"grouped must be one of {', '.join(GROUPED)}, got {self.grouped!r}")
 
     @classmethod
     def parse(cls, text: str) -> Expect:
@@ -45,7 +50,7 @@ class Expect:
             name = name.replace("-", "_")
             if name not in names:
                 raise ValueError(f"expected one of {', '.join(names)}, got {word!r}")
-            meant[name] = value if name == "mask" else _truth(word, value)
+            meant[name] = value if name in ("mask", "grouped") else _truth(word, value)
         return cls(**meant)
 
 

@@ -28,8 +28,8 @@ class Finding:
     yours: str = ""
     target: str = ""
 
-    def lines(self) -> list[str]:
-        """Write it down, at most four lines."""
+    def lines(self, most: int = 3) -> list[str]:
+        """Write it down in three lines, or in fewer where a module has more than one."""
         name = f" [{self.mistake}]" if self.mistake else ""
         first = f"BUG{name} {self.what}"
         found = [first + (f": {self.cause}." if self.cause else ".")]
@@ -39,7 +39,9 @@ class Finding:
             found.append(
                 f"  fix: {self.fix}" + (f" (seen in {self.thread})" if self.thread else "")
             )
-        return found
+        if most == 1:
+            return [f"{first}." + (f" Fix: {self.fix}" if self.fix else "")]
+        return found if len(found) <= most else [found[0], ";".join(found[1:])]
 
 
 @dataclass
@@ -58,10 +60,15 @@ class ModuleReport:
     reads: list[list[bool]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Write it down: eight lines where one bug was found."""
+        """Write it down: eight lines at the most."""
         found = [f"{self.where or '(the module)'}: {self.what}"]
-        for finding in self.findings:
-            found += finding.lines()
+        most = {1: 3, 2: 2}.get(len(self.findings), 1)
+        shown = self.findings if len(self.findings) <= 4 else self.findings[:3]
+        for finding in shown:
+            found += finding.lines(most)
+        if len(self.findings) > len(shown):
+            rest = ", ".join(f.mistake or f.what for f in self.findings[len(shown) :])
+            found.append(f"BUG and {len(self.findings) - len(shown)} more: {rest}")
         if not self.findings:
             found.append("no bug found")
         for title, texts in (("holds", self.holds), ("note", self.notes)):

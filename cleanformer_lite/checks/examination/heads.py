@@ -133,6 +133,9 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
     axes = [axis for axis in range(mixed.dim()) if mixed.shape[axis] == bench.length]
     if not axes or bench.length < 2:
         raise NotAskedError("the weighted sum has no axis of tokens")
+    if exam.found(("samples_mixed",)) and mixed.shape[0] == bench.batch * exam.heads:
+        _say_if_merged(exam, insight, mixed)
+        return None
     if exam.found(("samples_mixed",)) and mixed.shape[0] == bench.batch:
         gradient = torch.autograd.grad(
             mixed[0].sum(), insight.x, retain_graph=True, allow_unused=True
@@ -168,6 +171,17 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
     return True
 
 
+def _say_if_merged(exam: Examination, insight: Insight, mixed: Tensor) -> None:
+    """Name samples that are mixed by the merge: each weighted sum still reads one sample."""
+    for part in mixed.flatten(1).sum(1):
+        gradient = torch.autograd.grad(part, insight.x, retain_graph=True, allow_unused=True)[0]
+        if gradient is None:
+            return
+        if int(exam.bench.tokens(gradient).flatten(1).any(1).sum()) != 1:
+            return
+    exam.rename("samples_mixed", "merge_mixes_batch")
+
+
 def heads_are_mixed(exam: Examination, insight: Insight) -> bool | None:
     """The heads are mixed by a projection after the weighted sum."""
     core = insight.core
@@ -199,6 +213,13 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
     core = insight.core
     if core.value is None or core.key is None:
         raise NotAskedError("values and keys were not seen")
+    if _is_query(core) and _idle(exam):
+        case = {
+            "tried": "queries beside keys",
+            "yours": "equal",
+            "target": "projections of their own",
+        }
+        exam.bug(named("key_uses_query", "the keys are the queries, a projection is left", **case))
     value, key = core.value.detach(), core.key.detach()
     if value.numel() != key.numel():
         return True
@@ -208,8 +229,7 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
     size = key.norm() / value.norm().clamp_min(1e-9)
     if not any(torch.allclose(value.reshape(-1) * size, other, atol=1e-5) for other in alike):
         return True
-    idle = [note for note in exam.report.notes if "is not used in this call" in note]
-    if idle:
+    if _idle(exam):
         exam.bug(
             named(
                 "value_uses_key",
@@ -222,6 +242,22 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
     else:
         exam.report.unknown.append("values (they are the keys: by design, or copied)")
     return None
+
+
+def _idle(exam: Examination) -> bool:
+    return any("is not used in this call" in note for note in exam.report.notes)
+
+
+def _is_query(core: Core) -> bool:
+    """Say whether keys are queries, but for a factor."""
+    if core.query is None or core.key is None or core.query.numel() != core.key.numel():
+        return False
+    query, key = core.query.detach(), core.key.detach()
+    query = query * (key.norm() / query.norm().clamp_min(1e-9))
+    return any(
+        other.shape == query.shape and torch.allclose(query, other, atol=1e-5)
+        for other in (key, key.transpose(-2, -1))
+    )
 
 
 def drops_nothing_in_eval(exam: Examination, insight: Insight) -> bool | None:

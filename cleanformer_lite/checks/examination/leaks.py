@@ -9,7 +9,6 @@ from cleanformer_lite.checks.examination.bench import (
     Bench,
     differ,
 )
-from cleanformer_lite.checks.examination.core import cores
 from cleanformer_lite.checks.examination.known import named
 from cleanformer_lite.checks.examination.mask_forms import (
     Form,
@@ -17,7 +16,7 @@ from cleanformer_lite.checks.examination.mask_forms import (
     everything,
 )
 from cleanformer_lite.checks.examination.questions import Examination
-from cleanformer_lite.checks.examination.trace import watch
+from cleanformer_lite.checks.examination.shares import masked_core, mean_of_equals
 
 
 def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> None:
@@ -36,6 +35,18 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
                 tried=f"{label} hides token {hidden}",
                 yours="the output of no mask",
                 target="an output without that token",
+            )
+        )
+        return
+    spoiled = next((t for t in tried if t.spoils and _is_free(bench, t)), None)
+    if spoiled is not None:
+        exam.bug(
+            named(
+                _name_the_leak(exam, spoiled.form, hidden),
+                f"{label} hides one token, and other outputs are no longer finite",
+                tried=f"token {hidden} hidden ({spoiled.form})",
+                yours="NaN or infinity",
+                target="finite outputs",
             )
         )
         return
@@ -73,10 +84,11 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
 
 
 @torch.no_grad()
-def means_what_it_says(bench: Bench, tried: Tried) -> bool:
+def means_what_it_says(exam: Examination, tried: Tried) -> bool:
     """Say whether a mask that allows everything is as good as none, however it is written."""
+    bench = exam.bench
     form = tried.form
-    if isinstance(bench.kwargs.get(form.name), Tensor) or _is_free(bench, tried):
+    if isinstance(bench.kwargs.get(form.name), Tensor) or _is_free(bench, tried, exam.is_causal):
         return True
     if form.says != "add":
         return False
@@ -86,8 +98,11 @@ def means_what_it_says(bench: Bench, tried: Tried) -> bool:
 
 
 @torch.no_grad()
-def _is_free(bench: Bench, tried: Tried) -> bool | None:
-    """Say whether the mask that allows everything does what no mask does; None if it needs one."""
+def _is_free(bench: Bench, tried: Tried, last: bool = False) -> bool | None:
+    """Say whether the mask that allows everything does what no mask does; None if it needs one.
+
+    The `last` token alone is looked at where causality may be lost: it reads everything anyway.
+    """
     form = tried.form
     free = {form.name: form.make(everything(bench))}
     without = {form.name: None}
@@ -95,28 +110,27 @@ def _is_free(bench: Bench, tried: Tried) -> bool | None:
         ours, theirs = bench.call(**free).output, bench.call(**without).output
     except Exception:
         return None
+    if last:
+        ours, theirs = (bench.tokens(output)[:, -1] for output in (ours, theirs))
     return not differ(ours, theirs, theirs)
 
 
 def _name_the_leak(exam: Examination, form: Form, hidden: int) -> str:
     """Name what is done with a mask, from the scores that go into the softmax."""
     bench = exam.bench
-    allowed = everything(bench)
-    seen = []
-    for hide in (False, True):
-        allowed[:, :, hidden] = not hide
-        named_mask = {form.name: form.make(allowed, exam.heads)}
-        _, watched = watch(lambda used=named_mask: bench.call(bench.source, **used))  # type: ignore[misc]
-        found = cores(watched.events, bench.length, bench.keys)
-        if not found or found[0].scores is None:
-            return "masked_keys_leak"
-        seen.append(found[0].scores.detach()[..., hidden])
-    before, after = seen
+    found = [masked_core(bench, form, exam.heads, key) for key in (None, hidden)]
+    scores = [core.scores for core in found if core is not None and core.scores is not None]
+    if len(scores) < 2:
+        shrinks = mean_of_equals(bench, form, exam.heads)
+        return "padding_in_normalizer" if shrinks else "masked_keys_leak"
+    before, after = (each.detach()[..., hidden] for each in scores)
     if before.shape != after.shape:
         return "masked_keys_leak"
     step = after - before
     if torch.allclose(before, after, atol=1e-6):
-        return "mask_after_softmax"
+        shares = found[1].shares if found[1] is not None else None
+        whole = shares is not None and bool((shares.detach().sum(-1) - 1).abs().max() < 1e-4)
+        return "padding_in_normalizer" if whole else "mask_after_softmax"
     if not bool(after.any()):
         return "mask_multiplied"
     if bool((step - step.mean()).abs().max() < 1e-4):

@@ -138,12 +138,16 @@ def everything(bench: Bench) -> Tensor:
 
 @dataclass
 class Tried:
-    """What a form did to the token that it was to hide: how far it still moves the others."""
+    """What a form did to the token that it was to hide: how far it still moves the others.
+
+    `spoils` says that numbers are lost: what other tokens get is no longer finite.
+    """
 
     form: Form
     left: float
     before: float
     changes: bool
+    spoils: bool = False
 
 
 @torch.no_grad()
@@ -171,4 +175,5 @@ def try_form(bench: Bench, form: Form, heads: int, hidden: int) -> Tried:
         gap(left, masked) if reads_others else float("inf"),  # all is hidden: not what it says
         gap(moved, plain),
         differ(masked, plain, plain),
+        bool(plain.isfinite().all()) and not bool(masked[:, rows].isfinite().all()),
     )

@@ -12,7 +12,7 @@ from cleanformer_lite.checks.examination.bench import (
 )
 from cleanformer_lite.checks.examination.errors import NotAskedError, short
 from cleanformer_lite.checks.examination.influence import influence
-from cleanformer_lite.checks.examination.known import named, worst
+from cleanformer_lite.checks.examination.known import named
 from cleanformer_lite.checks.examination.leaks import means_what_it_says, say_why
 from cleanformer_lite.checks.examination.mask_forms import (
     MEANING,
@@ -24,6 +24,14 @@ from cleanformer_lite.checks.examination.mask_forms import (
     try_form,
 )
 from cleanformer_lite.checks.examination.questions import Examination
+from cleanformer_lite.checks.examination.shares import (
+    masked_core,
+    mean_of_equals,
+    sum_of_shares,
+)
+
+# Scores of trained models get as low as this.
+WEAK = -30.0
 
 
 def asks_masks(exam: Examination) -> bool | None:
@@ -47,15 +55,23 @@ def _find_form(exam: Examination, name: str) -> Form | None:
     hidden = min(1, exam.bench.keys - 1)
     tried: list[Tried] = []
     errors: list[str] = []
+    mixed: list[Form] = []
     meant = exam.expect.mask
     some = list(forms(exam.bench, name))
     first = [form for form in some if meant is None or form.says == meant]
-    found = _first_that_hides(exam, first, hidden, tried, errors)
+    found = _first_that_hides(exam, first, hidden, tried, errors, mixed)
     if found is None and _says_the_other(exam, name, tried, hidden):
+        return None
+    taken = [t for t in tried if t.form.dtype == torch.bool and t.changes]
+    if found is None and exam.bench.name == "" and meant in ("keep", "block") and taken:
+        say_why(exam, name, taken, hidden)  # what was declared is taken, and hides nothing
         return None
     if found is None and meant is not None:  # numbers that are added have no polarity
         rest = [form for form in some if form.says == "add" and form not in first]
-        found = _first_that_hides(exam, rest, hidden, tried, errors)
+        found = _first_that_hides(exam, rest, hidden, tried, errors, mixed)
+    if found is None and mixed:  # no other form is any better
+        exam.report.unknown.append(f"{name} (batch and heads are both {exam.heads}: take others)")
+        return None
     if found is not None:
         exam.report.notes.append(f"mask: {found}")
         return found
@@ -69,9 +85,17 @@ def _find_form(exam: Examination, name: str) -> Form | None:
 
 
 def _first_that_hides(
-    exam: Examination, some: list[Form], hidden: int, tried: list[Tried], errors: list[str]
+    exam: Examination,
+    some: list[Form],
+    hidden: int,
+    tried: list[Tried],
+    errors: list[str],
+    mixed: list[Form],
 ) -> Form | None:
-    """Try one form after the other; what each did, or raised, is added to the lists."""
+    """Try one form after the other; what each did, or raised, is added to the lists.
+
+    Forms that hide a key, but whose samples may be heads, go into `mixed`.
+    """
     for form in some:
         try:
             result = try_form(exam.bench, form, exam.heads, hidden)
@@ -80,9 +104,16 @@ def _first_that_hides(
             continue
         tried.append(result)
         hides = result.before > TOLERANCE and result.left <= TOLERANCE
-        if hides and means_what_it_says(exam.bench, result):
-            return form
+        if hides and means_what_it_says(exam, result):
+            if not _is_ambiguous(exam, form) or not _falls_on_others(exam, form):
+                return form
+            mixed.append(form)
     return None
+
+
+def _is_ambiguous(exam: Examination, form: Form) -> bool:
+    """Say whether a mask by samples may have been taken for one by heads."""
+    return exam.bench.batch == exam.heads and form.shape in ("key", "pair3")
 
 
 def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: int) -> bool:
@@ -116,7 +147,13 @@ def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: i
 def _ask_one(exam: Examination, form: Form) -> bool:
     """Ask all about one mask in the form that hides a key."""
     found = len(exam.report.findings)
-    for question in (_rows_are_whole, _samples_have_their_own, _pairs_are_not_turned, _blind_rows):
+    for question in (
+        _rows_are_whole,
+        _fill_is_low,
+        _samples_have_their_own,
+        _pairs_are_not_turned,
+        _blind_rows,
+    ):
         try:
             question(exam, form)
         except Exception as error:
@@ -124,60 +161,66 @@ def _ask_one(exam: Examination, form: Form) -> bool:
     return len(exam.report.findings) == found
 
 
-@torch.no_grad()
 def _rows_are_whole(exam: Examination, form: Form) -> None:
     """what is left of the weights sums to one"""
-    bench = exam.bench
-    alike = bench.source.clone()
-    view = bench.tokens(alike)
-    view[:] = view[:, :1].clone()
-    allowed = everything(bench)
-    free = bench.tokens(bench.call(alike, **{form.name: form.make(allowed, exam.heads)}).output)
-    if not bench.is_cross and differ(free[:, 1:], free[:, :1].expand_as(free[:, 1:]), free):
-        return  # positions stand in the values: tokens are never alike
-    allowed[:, :, min(1, bench.keys - 1)] = False
-    used = bench.tokens(bench.call(alike, **{form.name: form.make(allowed, exam.heads)}).output)
-    if not bench.is_cross:  # what a hidden token gets itself is another question
-        used[:, min(1, bench.keys - 1)] = free[:, min(1, bench.keys - 1)]
-    if not differ(used, free, free):
-        return
-    where, yours, target = worst(used, free)
-    exam.bug(
-        named(
-            "mask_after_softmax",
-            "with a mask the weights of a query no longer sum to 1",
-            tried=f"equal tokens, one hidden ({form}), output{where}",
-            yours=yours,
-            target=target,
+    asked = (exam.bench, form, exam.heads)
+    case = sum_of_shares(*asked) or mean_of_equals(*asked)
+    if case:
+        exam.bug(
+            named("mask_after_softmax", "with a mask a query's weights no longer sum to 1", **case)
         )
-    )
+
+
+def _fill_is_low(exam: Examination, form: Form) -> None:
+    """what hides a key is lower than any score"""
+    if form.says == "add":
+        return  # the caller says how low
+    hidden = min(1, exam.bench.keys - 1)
+    pair = [masked_core(exam.bench, form, exam.heads, key) for key in (None, hidden)]
+    scores = [core.scores for core in pair if core is not None and core.scores is not None]
+    if len(scores) < 2 or pair[1] is None or pair[1].is_fused:
+        return
+    before, after = (each.detach()[..., hidden] for each in scores)
+    for change in (after, after - before):
+        low = float(change.reshape(-1)[0])
+        if bool(((change - low).abs() < 1e-4).all()) and WEAK < low < 0:
+            case = {"tried": f"the score of a hidden key ({form})", "yours": f"{low:.4g}"}
+            case["target"] = "the lowest number of its dtype, or minus infinity"
+            exam.bug(named("fill_too_weak", "a score may be as low as what hides a key", **case))
+            return
+
+
+def _samples_have_their_own(exam: Examination, form: Form) -> None:
+    """each sample gets its own mask"""
+    says = _falls_on_others(exam, form)
+    if says:
+        exam.bug(
+            named(
+                "mask_repeat_order",
+                "a sample's mask falls on another sample",
+                tried=f"token 1 hidden in sample 0 alone ({form})",
+                yours=says,
+                target="sample 0 does not read it, and no other changes",
+            )
+        )
 
 
 @torch.no_grad()
-def _samples_have_their_own(exam: Examination, form: Form) -> None:
-    """each sample gets its own mask"""
+def _falls_on_others(exam: Examination, form: Form) -> str:
+    """Say what a mask of one sample does to another; nothing if it does nothing."""
     bench = exam.bench
     if bench.batch < 2 or form.shape == "pair" or bench.keys < 3:
-        return
+        return ""
     allowed = everything(bench)
     allowed[0, :, 1] = False
     used = {form.name: form.make(allowed, exam.heads)}
     before = bench.tokens(bench.call(**used).output)
     after = bench.tokens(bench.call(bench.changed(1), **used).output)
     rows = [row for row in range(before.shape[1]) if row != 1 or bench.is_cross]
-    leaks = differ(after[0, rows], before[0, rows], before)
+    if differ(after[0, rows], before[0, rows], before):
+        return "sample 0 reads it"
     free = bench.tokens(bench.call(**{form.name: form.make(everything(bench), exam.heads)}).output)
-    moved = differ(before[1:], free[1:], free)
-    if leaks or moved:
-        exam.bug(
-            named(
-                "mask_repeat_order",
-                "a sample's mask falls on another sample",
-                tried=f"token 1 hidden in sample 0 alone ({form})",
-                yours="sample 0 reads it" if leaks else "sample 1 changes",
-                target="sample 0 does not read it, and no other changes",
-            )
-        )
+    return "sample 1 changes" if differ(before[1:], free[1:], free) else ""
 
 
 @torch.no_grad()

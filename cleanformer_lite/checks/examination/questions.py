@@ -32,6 +32,11 @@ class Examination:
         if not any(f.mistake and f.mistake == finding.mistake for f in self.report.findings):
             self.report.findings.append(finding)
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether no token reads a later one in the call as it was met."""
+        return "no token reads a later one" in self.report.holds
+
     def rename(self, mistake: str, to: str) -> None:
         """Give a finding the name of the mistake behind it."""
         self.report.findings = [
@@ -88,7 +93,9 @@ def keeps_its_weights(exam: Examination) -> bool | None:
     given = {id(leaf) for leaf in leaves(first)}
     known = {id(p) for p in bench.module.parameters()} | exam.owned
     fresh = [leaf for leaf in leaves(second) if id(leaf) not in given]
-    hidden = [leaf for leaf in leaves(first) if id(leaf) not in known]
+    # What a cache keeps of an earlier question is no weight: it has the shape of the tokens.
+    kept = {bench.x.shape, bench.source.shape}
+    hidden = [v for v in leaves(first) if id(v) not in known and v.shape not in kept]
     if fresh:
         exam.bug(
             named(
@@ -130,11 +137,12 @@ def agrees_with_itself(exam: Examination) -> bool | None:
     torch.set_rng_state(state)
     again = bench.call().output
     where, yours, target = worst(second, first)
-    what, name = "random in eval()", "dropout_in_eval" if seen.dropped else "random_in_eval"
     if differ(first, again, first):
-        what, name = "a call changes the next one: the module remembers something", "remembers"
+        exam.report.notes.append("a call changes the next one: a buffer remembers something")
+        return None
+    name = "dropout_in_eval" if seen.dropped else "random_in_eval"
     case = {"tried": f"the same input twice in eval(), output{where}"}
-    exam.bug(named(name, what, **case, yours=yours, target=target))
+    exam.bug(named(name, "random in eval()", **case, yours=yours, target=target))
     return None
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.examination.bench import Bench
 from cleanformer_lite.checks.examination.core import Core, factor_of_scores, gain, ratio
 from cleanformer_lite.checks.examination.errors import NotAskedError
 from cleanformer_lite.checks.examination.heads import Insight
 from cleanformer_lite.checks.examination.known import named, number
 from cleanformer_lite.checks.examination.questions import Examination
+from cleanformer_lite.checks.examination.trace import PRODUCTS
 
 
 def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
@@ -31,6 +33,12 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
             )
         )
         return None
+    wide = _over_heads_too(insight, exam.bench)
+    if wide is not None:
+        case = {"yours": number(wide), "target": "1"}
+        case["tried"] = "the weights of one query and one head, summed over the keys"
+        exam.bug(named("softmax_over_heads", "one softmax runs over heads and keys", **case))
+        return None
     core = insight.core
     if core.over is None:
         raise NotAskedError("the product with the values was not seen")
@@ -38,6 +46,8 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
         return True
     sums = core.weights.detach().sum(core.over).reshape(-1)
     mistake = "softmax_over_queries" if core.along == -2 else "softmax_over_another_axis"
+    if core.along == -3 and core.weights.dim() == 4 and core.weights.shape[1] == exam.heads:
+        mistake = "softmax_over_heads"
     if core.over == -2 and core.along == -1:
         mistake = "einsum_axes_swapped"
     far = sums[(sums - 1).abs().argmax()]
@@ -50,6 +60,23 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
             target="1",
         )
     )
+    return None
+
+
+def _over_heads_too(insight: Insight, bench: Bench) -> Tensor | None:
+    """Return what the weights of one head sum to where one softmax runs over all heads' keys."""
+    events, keys = insight.seen.events, bench.keys
+    for index, event in enumerate(events):
+        width = event.output.shape[-1] if event.output.dim() else 0
+        if event.kind != "softmax" or event.named["dim"] not in (-1, event.output.dim() - 1):
+            continue
+        if width <= keys or width % keys:
+            continue
+        maps = (bench.batch, width // keys, bench.length, keys)
+        for after in events[index + 1 :]:
+            for factor in after.inputs[-2:] if after.kind in PRODUCTS else ():
+                if factor.shape == maps and factor.numel() == event.output.numel():
+                    return factor.detach()[0, 0, 0].sum()
     return None
 
 

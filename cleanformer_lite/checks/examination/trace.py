@@ -75,7 +75,8 @@ class Watch(TorchFunctionMode):
         elif name in SHARES and result.dim() in (3, 4) and result.is_floating_point():
             self.events.append(Event("share", [], result))
         elif name in PRODUCTS | PROJECTIONS:
-            tensors = [t for t in _flat(args) if isinstance(t, Tensor)]
+            given = (*_flat(args), *kwargs.values())
+            tensors = [t for t in given if isinstance(t, Tensor)]
             equation = next((a for a in args if isinstance(a, str)), "")
             if len(tensors) >= 2:
                 value = result.detach().clone() if name in PRODUCTS else None

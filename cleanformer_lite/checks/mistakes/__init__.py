@@ -5,6 +5,7 @@
 from cleanformer_lite.checks.mistakes import layers, finding, sharing, weights, gradients
 from cleanformer_lite.checks.mistakes import shapes, axes, scales, masks, causal, fills
 from cleanformer_lite.checks.mistakes import padding, beyond, blocks, translation, decoding
+from cleanformer_lite.checks.mistakes import examined
 from cleanformer_lite.checks.mistakes.forms import known_in
 from cleanformer_lite.checks.mistake import MISTAKES
 
@@ -15,6 +16,7 @@ __all__ = [
     "blocks",
     "causal",
     "decoding",
+    "examined",
     "fills",
     "finding",
     "gradients",

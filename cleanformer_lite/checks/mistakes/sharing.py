@@ -160,7 +160,7 @@ class ResidualInside(Attention):
 class HeadsNotTransposed(Attention):
     """Leaves `(N, L, H, D)` as it is."""
 
-    not_in = ("split_heads.merge", "looped_heads.join")
+    not_in = ("split_heads.merge", "looped_heads.join", "fused_heads.forward")
 
     def split(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.num_heads, -1)

@@ -105,6 +105,8 @@ class NoOutputProjection(Attention):
 class NonlinearProjection(Attention):
     """Cuts off below zero."""
 
+    not_in = ("sliced_heads.module",)
+
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = (torch.relu(part) for part in super().project(x))
         return query, key, value
@@ -261,6 +263,7 @@ class InputChangedInPlace(Attention):
     """Works on the caller's tensor."""
 
     shows_in_values = False
+    not_in = ("sliced_heads.module",)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         projected = super().project(x.clone())

@@ -1,0 +1,30 @@
+// Viewers load when the reader comes near: tools/book_loading.py has put their scripts into files.
+{
+  const folder = document.documentElement.dataset.content_root + "_static/viewers/";
+  const load = (root) => {
+    const files = root.dataset.loads.split(" ");
+    root.removeAttribute("data-loads");
+    root.dataset.due = files.at(-1);
+    const show = () => root.removeAttribute("data-first"); // drawn, or its twin is there to be read
+    for (const file of files) {
+      const script = Object.assign(document.createElement("script"), { src: `${folder}${file}.js`, async: false });
+      script.onerror = show;
+      if (file === root.dataset.due) script.onload = () => requestAnimationFrame(() => setTimeout(show));
+      document.head.append(script);
+    }
+  };
+  const waiting = () => [...document.querySelectorAll("[data-loads]")];
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries)
+        if (isIntersecting) {
+          seen.unobserve(target);
+          if (target.matches("[data-loads]")) load(target);
+        }
+    },
+    { rootMargin: "100% 0px" },
+  );
+  waiting().forEach((root) => seen.observe(root));
+  // What looks at the whole page, such as the printing of the book, asks for all at once.
+  document.addEventListener("load-viewers", () => waiting().forEach(load));
+}

@@ -1,0 +1,61 @@
+"""What a page loads: a viewer comes when the reader does, and nothing moves while a page opens."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.book.conftest import CHAPTERS
+
+Make = Callable[[int, str], Any]
+SHIFT = """() => new Promise((told) => {
+  let total = 0;
+  new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => (total += value)))
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => told(total), 700);
+})"""
+DRAWN = "view => view.matches('[data-mounted], [data-drawn]')"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["index.html", *(f"book/{chapter}.html" for chapter in CHAPTERS)])
+def test_nothing_moves_while_a_page_opens(
+    site: Path, new_page: Make, name: str, width: int
+) -> None:
+    page = new_page(width, "light")
+    page.goto((site / name).as_uri())
+    assert page.evaluate(SHIFT) < 0.02
+    page.close()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_viewer_is_drawn_when_the_reader_comes_near(
+    site: Path, new_page: Make, chapter: str
+) -> None:
+    page = new_page(1280, "light")
+    page.goto((site / "book" / f"{chapter}.html").as_uri())
+    views = page.locator("[data-viewer], [data-head-view]")
+    last = views.last
+    assert not last.evaluate(DRAWN)
+    assert last.locator("> .viewer-static").is_visible()
+    last.scroll_into_view_if_needed()
+    last.locator("> .viewer-static").wait_for(state="hidden")
+    assert last.evaluate(DRAWN)
+    page.close()
+
+
+def test_the_first_viewer_takes_the_place_of_its_twin(site: Path, new_page: Make) -> None:
+    page = new_page(1280, "light")
+    page.goto((site / "index.html").as_uri())
+    page.locator("[data-viewer][data-mounted]:not([data-first])").first.wait_for(state="visible")
+    assert not page.locator("[data-viewer] > .viewer-static").first.is_visible()
+    page.close()
+
+
+def test_a_viewer_whose_script_is_missing_leaves_its_twin(site: Path, new_page: Make) -> None:
+    page = new_page(1280, "light")
+    page.route("**/_static/viewers/*", lambda route: route.abort())
+    page.goto((site / "index.html").as_uri())
+    page.locator("[data-viewer] > .viewer-static").wait_for(state="visible")
+    page.close()
