@@ -5,8 +5,8 @@
   const form = document.querySelector(".bd-search-container form"), field = form.querySelector("input");
   const results = document.querySelector("#search-results"), count = document.querySelector("#search-count");
   const make = (tag, text = "", properties = {}) => Object.assign(document.createElement(tag), { textContent: text }, properties);
-  // Plurals and the like are the same word here: sees, see; heads, head.
-  const stem = (word) => (word.length > 3 ? word.replace(/(?<=[^s])s$/, "") : word);
+  // Plurals and the like are the same word here: sees, see; heads, head; registered, register.
+  const stem = (word) => (word.length > 3 ? word.replace(/(?<=[^s])s$|(?<=er)ed$/, "") : word);
   // A name in code is found whole and by its words: split_heads, split, heads.
   const clean = (word) => {
     const whole = word.toLowerCase(), words = whole.split("_").filter((part) => part && !STOP.has(part)).map(stem);
@@ -22,21 +22,23 @@
   const phrases = SECTIONS.map((section) => ` ${phrase(section.text)} ${phrase(section.heading)} `);
   engine.addAll(SECTIONS.map((section, id) => ({ id, ...section })));
 
+  // A page that opens with the words asks about them.
+  const opens = (id, asked) => phrases[id].slice(0, 150).includes(asked);
   const look = (query) => {
     const asked = ` ${phrase(query)} `, several = asked.trim().includes(" ");
     const settings = {
       prefix: (word) => word.length > 2, fuzzy: (word) => (word.length > 5 ? 0.2 : false),
       boost: { heading: 4, title: 2 }, weights: { prefix: 0.4, fuzzy: 0.2 },
       boostDocument: (id, _, { page, anchor }) =>
-        (several && phrases[id].includes(asked) ? 4 : 1) * (anchor ? 1 : 2)
-        * (page.includes("/solutions/") ? 0.5 : /\/\d/.test(page) ? 1.5 : 1), // a chapter explains
+        (several && phrases[id].includes(asked) ? 8 : 1) * (anchor ? 1 : several && opens(id, asked) ? 6 : 2)
+        * (/\/solutions\/|\/species$/.test(page) ? 0.15 : /\/\d/.test(page) ? 1.5 : 1), // a chapter explains
     };
     const all = engine.search(query, { ...settings, combineWith: "AND" });
     return all.length ? all : engine.search(query, settings);
   };
 
   const excerpt = ({ text, terms }) => {
-    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${terms.join("|")})s?(?![\\p{L}\\p{N}_])`, "giu");
+    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${terms.join("|")})(?:s|ed)?(?![\\p{L}\\p{N}_])`, "giu");
     const first = Math.max(text.search(pattern), 0);
     const start = first > AROUND ? text.indexOf(" ", first - AROUND) + 1 : 0;
     const piece = text.slice(start, first + 2 * AROUND), line = make("p");

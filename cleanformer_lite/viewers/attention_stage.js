@@ -145,7 +145,7 @@ export default {
     // Who speaks to the page says what can be seen on a button: its name has those very digits.
     const spoken = (value, text) => {
       const exact = short(value);
-      if (exact.includes(text)) return exact;
+      if (exact === text) return exact;
       return Number(exact.replace("−", "-")) === Number(text.replace("−", "-")) ? text : `${exact}, rounded to ${text}`;
     };
     const placeRest = () => {

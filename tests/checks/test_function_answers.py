@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cleanformer_lite
-from cleanformer_lite.checks import EXERCISES, MISTAKES, check
+from cleanformer_lite.checks import EXERCISES, MISTAKES, check, judge, observe
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from tests.checks import right_answers_beyond
 
@@ -156,3 +156,27 @@ def test_lists_of_layers_are_found_without_help_of_the_optimizer() -> None:
         return [name for name, value in vars(module).items() if isinstance(value, list)]
 
     assert not check("registration_bug.find", everything).passed
+
+
+def reads_by_gradient(maps_of: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Look at the gradient of every weight; where a softmax is all or nothing there is none."""
+    leaf = x.clone().requires_grad_()
+    maps = maps_of(leaf)
+    lines = []
+    for head in maps.unbind(1):
+        slopes = [
+            torch.autograd.grad(weight, leaf, retain_graph=True)[0].abs().amax((0, 1))
+            for weight in head.flatten()
+        ]
+        lines.append(torch.stack(slopes).amax(0) > 1e-8)
+    return torch.stack(lines)
+
+
+def test_no_seed_makes_a_softmax_that_hides_what_is_read() -> None:
+    exercise = EXERCISES["sliced_heads.reads"]
+    refused = [
+        seed
+        for seed in range(60)
+        if not judge(exercise, observe(exercise, reads_by_gradient, seed), seed).passed
+    ]
+    assert refused == []

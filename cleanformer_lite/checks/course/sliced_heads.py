@@ -37,14 +37,17 @@ def reads_case(name: str, fails: str, query: list[Any] | int, key: list[Any] | i
     def matrix(generator: Generator, reads: list[Any] | int) -> Tensor:
         if isinstance(reads, list):
             kept = torch.tensor(reads, dtype=torch.float32).unsqueeze(1)  # (H, E) -> (H, 1, E)
-            return draw(generator, *kept.shape, by_hand=True) * kept
+            return draw(generator, *kept.shape, by_hand=True).clamp(-1.0, 1.0) * kept
         drawn = draw(generator, 3, 2, 7, by_hand=False)
+        drawn = 0.4 * drawn.sign() * drawn.abs().clamp(0.4, 1.5)
         return drawn * (torch.rand(3, 1, 7, generator=generator) * 100 < reads)
 
     def make(generator: Generator) -> Arguments:
         maps_of = Maps(matrix(generator, query), matrix(generator, key))
         width = maps_of.query.shape[-1]
-        return {"maps_of": maps_of, "x": 0.5 * draw(generator, 1, 3, width, by_hand=True)}
+        # Numbers are bounded: a softmax that is all or nothing has no gradient to look at.
+        x = 0.5 * draw(generator, 1, 3, width, by_hand=True).clamp(-2.0, 2.0)
+        return {"maps_of": maps_of, "x": x}
 
     return Case(name, fails, make)
 
