@@ -175,6 +175,7 @@ def test_a_report_is_text_json_and_a_page() -> None:
     page = report._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+    assert "<code>head_dim ** 0.5</code>" in page
     assert "scaled_by_embed_dim" in page
 
 

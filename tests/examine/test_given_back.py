@@ -125,7 +125,7 @@ def test_nothing_is_changed_where_a_question_is_interrupted(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(examination.questions, "drops_in_training", interrupt)
+    monkeypatch.setattr(examination.dropout, "drops_in_training", interrupt)
     model, x = used()
     before = state(model)
     with pytest.raises(KeyboardInterrupt):

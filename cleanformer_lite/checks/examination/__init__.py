@@ -10,6 +10,7 @@ from torch import nn
 
 from cleanformer_lite.checks.examination import (
     causality,
+    dropout,
     groups,
     heads,
     masks,
@@ -203,7 +204,7 @@ def _ask_all(exam: Examination, insight: heads.Insight | None) -> None:
             ("heads are mixed by an output projection", heads.heads_are_mixed),
         ):
             exam.ask(what, lambda e, q=question: q(e, insight))  # type: ignore[misc]
-    exam.ask("dropout works in train()", questions.drops_in_training)
+    exam.ask("dropout works in train()", dropout.drops_in_training)
     if exam.found((*HIDES_MASKS, *OF_OWN_MASKS)):
         exam.report.unknown.append("masks and causality (ask again once the bug above is mended)")
         return

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.examination.core import Core
-from cleanformer_lite.checks.examination.errors import NotAskedError
 from cleanformer_lite.checks.examination.finding import Finding
 from cleanformer_lite.checks.examination.heads import Insight
 from cleanformer_lite.checks.examination.known import named
@@ -19,8 +18,8 @@ def keeps_query_heads_apart(exam: Examination, insight: Insight) -> bool | None:
     bench, core = exam.bench, insight.core
     scores = core.product if core.product is not None else core.scores
     if bench.is_cross or bench.length < 2 or scores is None or not scores.requires_grad:
-        raise NotAskedError("asked of self-attention whose scores were seen")
-    number = scores[(0,) * (scores.dim() - 2) + (0, 1)]
+        return None
+    number = scores[(0,) * (scores.dim() - 2) + (1, 0)]
     for event in reversed(insight.seen.events):
         output = event.output
         if event.kind not in PROJECTIONS or output.dim() != 3 or not output.requires_grad:
@@ -28,7 +27,7 @@ def keeps_query_heads_apart(exam: Examination, insight: Insight) -> bool | None:
         gradient = torch.autograd.grad(number, output, retain_graph=True, allow_unused=True)[0]
         if gradient is None or output.shape[:2] != bench.x.shape[:2]:
             continue
-        row = bench.tokens(gradient)[0, 0]
+        row = bench.tokens(gradient)[0, 1]
         if not bool(row.any()):
             continue  # a projection of the keys
         times = _times(row[row != 0])

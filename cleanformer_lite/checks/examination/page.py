@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, Template
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from cleanformer_lite.checks.examination.finding import ExamineReport
@@ -24,7 +25,18 @@ FRAME = """<!doctype html>
 @cache
 def _template() -> Template:
     folder = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=folder, autoescape=True, trim_blocks=True).get_template("report.html")
+    environment = Environment(loader=folder, autoescape=True, trim_blocks=True)
+    environment.filters["code"] = _code
+    return environment.get_template("report.html")
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backticks as code; the rest is escaped."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part
+        for number, part in enumerate(parts)
+    )
 
 
 def as_html(report: ExamineReport) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cleanformer_lite.checks.examination.bench import Bench, differ, put
 from cleanformer_lite.checks.examination.errors import NotAskedError, short
@@ -144,65 +143,6 @@ def agrees_with_itself(exam: Examination) -> bool | None:
     case = {"tried": f"the same input twice in eval(), output{where}"}
     exam.bug(named(name, "random in eval()", **case, yours=yours, target=target))
     return None
-
-
-def _dropouts(module: nn.Module) -> list[str]:
-    """List where a module keeps a rate of dropout."""
-    found = [
-        n for n, part in module.named_modules() if isinstance(part, nn.modules.dropout._DropoutNd)
-    ]
-    for part_name, part in module.named_modules():
-        for name, value in vars(part).items():
-            if "drop" in name.lower() and isinstance(value, float):
-                found.append(f"{part_name}.{name}".strip("."))
-    return found
-
-
-def drops_in_training(exam: Examination) -> bool | None:
-    """Dropout that a module was built with does something in training mode."""
-    bench = exam.bench
-    rates = _rates(bench.module)
-    if not rates:
-        raise NotAskedError("it keeps no rate of dropout")
-    was_built_with_it = any(value > 0 for _, _, value in rates)
-    train: dict[str, Any] = {"training": True} if "training" in bench.names else {}
-    try:
-        for part, name, _ in rates:
-            setattr(part, name, 0.5)
-        bench.module.train()
-        with torch.no_grad():
-            first, second = bench.call(**train).output, bench.call(**train).output
-    finally:
-        bench.module.eval()
-        for part, name, value in rates:
-            setattr(part, name, value)
-    if differ(first, second, first):
-        return True
-    if not was_built_with_it:
-        raise NotAskedError("it was built without")
-    exam.bug(
-        named(
-            "dropout_unused",
-            f"dropout does nothing: {', '.join(_dropouts(bench.module)[:3])}",
-            tried="p = 0.5, train(), the same input twice",
-            yours="equal outputs",
-            target="outputs that differ",
-        )
-    )
-    return None
-
-
-def _rates(module: nn.Module) -> list[tuple[object, str, float]]:
-    """List every rate of dropout that a module keeps: where, under which name, how much."""
-    found: list[tuple[object, str, float]] = []
-    for part in module.modules():
-        if isinstance(part, nn.modules.dropout._DropoutNd):
-            found.append((part, "p", part.p))
-            continue
-        for name, value in vars(part).items():
-            if "drop" in name.lower() and isinstance(value, float):
-                found.append((part, name, value))
-    return found
 
 
 def leaves_its_input(exam: Examination) -> bool | None:
