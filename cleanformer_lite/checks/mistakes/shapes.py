@@ -1,7 +1,5 @@
 """Mistakes in reshapes, axes and scales. Wrong on purpose."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -10,8 +8,6 @@ from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.references import attention
 from cleanformer_lite.checks.engine.trials import TRIALS
 from cleanformer_lite.checks.mistake import mistake, variant_of
-from cleanformer_lite.copy_weights import copy_weights
-from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention
 from cleanformer_lite.split_heads import split_heads
 
 # Masks that do not fit the shapes which samples and tokens exchanged make.
@@ -19,16 +15,6 @@ WITH_MASKS = (
     *("padded", "padded_changed", "padded_alone", "per_head", "blind"),
     *("causal_padded", "causal", "causal_changed"),
 )
-
-
-@torch.no_grad()
-def _copy_interleaved(looped: Any, split: Any) -> None:
-    copy_weights(looped, split)
-    for name in ("q_proj", "k_proj", "v_proj"):
-        layers = [getattr(head, name) for head in looped.heads]
-        copied = getattr(split, name)
-        copied.weight.copy_(torch.stack([layer.weight for layer in layers], dim=1).flatten(0, 1))
-        copied.bias.copy_(torch.stack([layer.bias for layer in layers], dim=1).flatten())
 
 
 @mistake(
@@ -280,60 +266,3 @@ class SoftmaxOverHeadsAndKeys(Attention):
         # (N, H, L, S) -> (N, L, H, S) -> (N, L, H * S)
         wide = scores.transpose(1, 2)
         return torch.softmax(wide.flatten(2), dim=-1).view(wide.shape).transpose(1, 2)
-
-
-def _blocks_interleaved(weights: Tensor) -> Tensor:
-    heads, width, _ = weights.shape
-    large = weights.new_zeros(heads * width, heads * width)
-    for head in range(heads):
-        large[head::heads, head::heads] = weights[head]
-    return large
-
-
-class _EveryOtherFeature(nn.Module):
-    """Sliced heads that read every H-th feature."""
-
-    def __init__(self, embed_dim: int, num_heads: int) -> None:
-        super().__init__()
-        self.inner = SlicedMultiHeadAttention(embed_dim, num_heads, bias=False)
-        self.num_heads = num_heads
-
-    def forward(self, x: Tensor) -> Any:
-        return self.inner(x.unflatten(-1, (-1, self.num_heads)).mT.flatten(-2), need_weights=True)
-
-
-@mistake(
-    cause="head h takes every H-th number, where it should take D neighbours",
-    symptom="shapes are right; weights from elsewhere give nonsense",
-    hints=(
-        "Split a tensor that counts 1, 2, 3, ... and read the numbers of head 0.",
-        "Which comes first when you cut E numbers in two axes: H or D?",
-        "`x.view(N, L, num_heads, head_dim)`: the heads stand before their features.",
-    ),
-    not_in=("looped_heads.run", "sliced_heads.module"),
-)
-class HeadsInterleaved(Attention):
-    """Cuts E into D and H. (A whole module may do so: its weights are its own.)"""
-
-    shows_in_values = False
-    forms = {
-        "looped_heads.join": (lambda outputs: torch.stack(outputs, dim=-1).flatten(2),),
-        "split_heads.from_loop": (_copy_interleaved,),
-        "sliced_heads.block_diagonal": (_blocks_interleaved,),
-        "sliced_heads.module": (_EveryOtherFeature,),
-    }
-
-    def split(self, x: Tensor) -> Tensor:
-        # (N, L, E) -> (N, L, D, H) -> (N, H, L, D)
-        return x.reshape(*x.shape[:2], -1, self.num_heads).permute(0, 3, 1, 2)
-
-
-@variant_of(HeadsInterleaved)
-class MergeInterleaved(Attention):
-    """Merges the same way."""
-
-    shows_in_values = False
-
-    def merge(self, x: Tensor) -> Tensor:
-        # (N, H, L, D) -> (N, L, D, H) -> (N, L, E)
-        return x.permute(0, 2, 3, 1).flatten(2)

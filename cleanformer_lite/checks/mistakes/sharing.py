@@ -8,9 +8,16 @@ from cleanformer_lite.checks.engine import references
 from cleanformer_lite.checks.engine.attention import Attention
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
-from cleanformer_lite.checks.engine.parameters import matrices
+from cleanformer_lite.checks.engine.parameters import (
+    matrices,
+    reads_whole_input,
+    weights_before_output,
+)
+from cleanformer_lite.checks.engine.properties import moved_heads
 from cleanformer_lite.checks.engine.trials import LARGE
 from cleanformer_lite.checks.mistake import mistake, variant_of
+from cleanformer_lite.checks.mistakes.layers import OF_ANOTHER_COUNT, Pair
+from cleanformer_lite.split_heads import merge_heads, split_heads
 
 OF_ONE_HEAD = frozenset(
     {
@@ -167,3 +174,51 @@ class HeadsNotTransposed(Attention):
 
     def merge(self, x: Tensor) -> Tensor:
         return x.flatten(2)
+
+
+def _a_slice_for_each_head(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    if not evidence.contract.weights:
+        square, width = LARGE.head_dim**2, LARGE.head_dim
+        small = (
+            weights_before_output(evidence, 3 * n * square, 3 * n * width)
+            for n in (1, LARGE.num_heads)
+        )
+        return any(small) and not reads_whole_input(evidence)
+    heads = torch.arange(LARGE.num_heads)
+    return all(
+        bool((moved_heads(evidence, name) == (heads == owner)).all())
+        for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1))
+    )
+
+
+@mistake(
+    cause="the input is cut into parts first, and each part is projected by itself",
+    symptom="it learns with less capacity: a head sees its part of the input alone",
+    thread="pbloem/former#13",
+    hints=(
+        "Change one input feature. How many heads notice?",
+        "Compare the order of `view` and `nn.Linear` in your code.",
+        "Project with `nn.Linear(embed_dim, embed_dim)`, and split the result.",
+    ),
+    tells=_a_slice_for_each_head,
+    explains=OF_ANOTHER_COUNT | {"every_head_sees_every_feature"},
+)
+class SplitBeforeProjection(nn.Module):
+    """Cuts the input in parts, and sends every part through one small projection."""
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = nn.Dropout(dropout)
+        width = embed_dim // num_heads
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width) for _ in range(3))
+        self.out_proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
+        part = split_heads(x, self.num_heads)
+        allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
+        allowed = allowed.tril() if is_causal else allowed
+        allowed = allowed if attn_mask is None else allowed & attn_mask
+        query, key, value = self.q_proj(part), self.k_proj(part), self.v_proj(part)
+        _, weights = references.attention(query, key, value, allowed)
+        return self.out_proj(merge_heads(self.dropout(weights) @ value)), weights
