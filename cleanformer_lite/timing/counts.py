@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cleanformer_lite.timing.calls import Inputs, as_inputs, run_backward
+from cleanformer_lite.timing.count_bars import draw_counts
 
 # Named as if it computed, but it only relabels the axes of the memory it is given.
 _RELABELS = {torch.ops.aten._unsafe_view.default}
@@ -27,6 +28,10 @@ class OperatorCount(NamedTuple):
 
     compute: int
     views: int
+
+    def _repr_html_(self) -> str:
+        """Draw both numbers as bars on one scale."""
+        return draw_counts({"compute": self.compute, "views": self.views})
 
 
 def count_operators(

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.heatmap import heatmap
     from cleanformer_lite.viewers.index_tracer import trace_index
     from cleanformer_lite.viewers.layer_facts import xray
-    from cleanformer_lite.viewers.live_translator import live_translator, shipped_translators
+    from cleanformer_lite.viewers.live_translator import (
+        live_translator,
+        shipped_translators,
+        small_translator,
+    )
     from cleanformer_lite.viewers.module_xray import show_xray
     from cleanformer_lite.viewers.online_softmax import read_in_blocks
     from cleanformer_lite.viewers.picture import picture
@@ -40,6 +44,7 @@ __all__ = [
     "shipped_translators",
     "show_source",
     "show_xray",
+    "small_translator",
     "stage",
     "time_here",
     "trace_index",
@@ -61,6 +66,7 @@ MODULES = {
     "keep_points": "progress_card",
     "read_in_blocks": "online_softmax",
     "shipped_translators": "live_translator",
+    "small_translator": "live_translator",
     "show_source": "source",
     "show_xray": "module_xray",
     "stage": "attention_stage",

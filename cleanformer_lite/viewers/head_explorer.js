@@ -264,7 +264,7 @@ export default {
       grid,
       slider("Temperature", model, "temperature", { min: 0.2, max: 4, step: 0.1 }, (value) => value.toFixed(1)),
       model_says,
-      make("p", {}, "Point at a token, tap it, or move with the arrow keys. Or click a cell of the map."),
+      make("p", {}, "Point at a token, tap it, or move with the arrow keys. Or click a cell of the map: its row asks, its column is read."),
       words,
       says,
       make("div", { class: "map-and-shares" }, map, reads),

@@ -210,7 +210,12 @@ export default {
     };
     // A head that is pointed at shows its own lines; otherwise the picked piece shows its.
     let looking = null;
-    const look = (at = looking) => ((looking = at), at ? showHead(...at) : showPiece());
+    const look = (at = looking) => {
+      looking = at;
+      if (!run.pieces) return; // its weights are still on their way
+      if (at) showHead(...at);
+      else showPiece();
+    };
     const showPiece = () => {
       const row = piece(),
         cross = groups().filter((group) => group.startsWith("cross") && run.maps[group]);
@@ -282,7 +287,7 @@ export default {
       const guess = make("input", {
         type: "checkbox",
         "data-guess": group,
-        "aria-label": `${group} can go`,
+        "aria-label": `can go: ${group}`,
         disabled: model.get("revealed"),
         onchange: () =>
           put(
@@ -423,10 +428,15 @@ export default {
       drawPresets();
       drawGrid();
       drawVerdict();
-      legend.hidden = !every().length;
+      legend.hidden = hint.hidden = !every().length;
       look();
     };
 
+    const hint = make(
+      "p",
+      { class: "note lt-hint" },
+      "Each tile is one head: its map for this date. Press it to switch the head off, point at it to see what it reads.",
+    );
     const day = make("input", {
       type: "date",
       min: "1900-01-01",
@@ -459,8 +469,7 @@ export default {
       legend,
       reads,
       presets,
-      verdict,
-      grid,
+      ...(model.get("small") ? [] : [verdict, hint, grid]),
     );
     const setDay = () => (day.value = model.get("day"));
     setDay();

@@ -45,7 +45,8 @@ class LiveTranslator(Viewer):
         one line that it `writes`; `pieces` and `romanised`, the vocabulary; `days` to pick from;
         `day`, as 2026-11-23; `kind`, the model that writes; `off`, the heads switched off, as
         "decoder 0/1"; `piece`, the one whose lines are drawn; `may_go`, the groups of heads that
-        the reader thinks can go, and `revealed`, whether the costs are shown.
+        the reader thinks can go, and `revealed`, whether the costs are shown; `small`, whether the
+        heads are left out.
 
     Raises: ValueError for a day that the corpus does not have, or a model that is not there.
     """
@@ -55,7 +56,7 @@ class LiveTranslator(Viewer):
     title = "A translator of dates, head by head"
     shown = (
         "models", "pieces", "romanised", "days", "days_asked", "day", "kind", "off", "piece",
-        "may_go", "revealed",
+        "may_go", "revealed", "small",
     )  # fmt: skip
     models: Any = traitlets.List().tag(sync=True)
     pieces = traitlets.List(traitlets.Unicode(), PIECES).tag(sync=True)
@@ -68,6 +69,7 @@ class LiveTranslator(Viewer):
     piece = traitlets.Int(0).tag(sync=True)
     may_go = traitlets.List(traitlets.Unicode()).tag(sync=True)
     revealed = traitlets.Bool(False).tag(sync=True)
+    small = traitlets.Bool(False).tag(sync=True)
 
     @traitlets.validate("day")
     def _check_day(self, proposal: dict[str, Any]) -> str:
@@ -82,11 +84,12 @@ class LiveTranslator(Viewer):
 
     def page_state(self) -> dict[str, Any]:
         first, *others = self.models
-        later = [
+        given = [*self.models] if self.small else [{**first, "file": ""}, *others]
+        models = [
             {name: value for name, value in model.items() if name != "weights" or not model["file"]}
-            for model in others
+            for model in given
         ]
-        return {**super().page_state(), "models": [{**first, "file": ""}, *later]}
+        return {**super().page_state(), "models": models}
 
     def static(self) -> str:
         day = datetime.date.fromisoformat(self.day)
@@ -201,12 +204,23 @@ def shipped_translators() -> LiveTranslator:
     return viewer
 
 
+def small_translator() -> LiveTranslator:
+    """Let the page translate by the shipped model, without its heads to look at.
+
+    A page loads the weights when the translator comes into sight.
+    """
+    viewer = shipped_translators()
+    viewer.models = [{**viewer.models[0], "file": "fused"}]
+    viewer.small = True
+    return viewer
+
+
 def weight_files() -> dict[str, str]:
-    """Write the scripts that `shipped_translators` expects beside a page, by their names."""
+    """Write the scripts that shipped and small translator expect beside a page, by their names."""
     return {
         f"{model['file']}.js": "(globalThis.translatorWeights ??= {})"
         f"[{json.dumps(model['file'])}] = {json.dumps(model['weights'], separators=(',', ':'))};\n"
-        for model in shipped_translators().models
+        for model in [*small_translator().models, *shipped_translators().models]
         if model["file"]
     }
 

@@ -260,7 +260,7 @@ export default {
       const tried = runs.filter((_, i) => curveOf(i).length).length;
       says.textContent = model.get("revealed")
         ? `${tried ? outcome() + " " : ""}Step ${model.get("frame") * every} of ${(frames - 1) * every}.`
-        : `${tried} of ${runs.length} curves drawn. Draw with a finger or the mouse, or say with the slider below each where it ends.`;
+        : `${tried} of ${runs.length} curves drawn.`;
     };
     const draw = () => {
       const shown = model.get("revealed");
@@ -276,7 +276,8 @@ export default {
       make(
         "p",
         { class: "note" },
-        `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`,
+        "How will the loss of each training go? Draw it in its box, or set with its slider where it ends. Then see. " +
+          `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`,
       ),
       make("div", { class: "panels", style: `--columns: ${runs.length % 3 ? 2 : 3}` }, ...panels.map(([node]) => node)),
       make("div", { class: "viewer-row" }, reveal),

@@ -142,3 +142,13 @@ def test_nan_of_a_function_is_said_in_words() -> None:
     assert "yours: no number (NaN)" in str(report)
     blind = check("single_head.mask", lambda s, mask: s.masked_fill(~mask, -torch.inf).softmax(-1))
     assert "where nan is no number" in str(blind)
+
+
+def test_numbers_that_look_alike_are_told_apart() -> None:
+    def nearly(query: Tensor, key: Tensor) -> Tensor:
+        scores: Tensor = query @ key.mT / query.shape[-1] ** 0.5
+        return scores + 2e-4
+
+    case = check("single_head.scores", nearly).counterexample
+    assert case is not None
+    assert case.yours == f"{case.target}, off by 0.0002"

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,13 @@ from cleanformer_lite import (
     SplitMultiHeadAttention,
     WideMultiHeadAttention,
 )
-from cleanformer_lite.timing import VARIANTS, build_variants, count_operators, peak_memory
+from cleanformer_lite.timing import (
+    VARIANTS,
+    OperatorCount,
+    build_variants,
+    count_operators,
+    peak_memory,
+)
 from cleanformer_lite.timing.counts import name_kernel
 
 # Two sequences: with one, a split has nothing to copy and the counts would be lower.
@@ -126,3 +134,11 @@ def test_the_kernel_is_read_off_what_ran() -> None:
     # operator that hides several.
     even = build_variants(["nn.MHA"], 96, 4)["nn.MHA"].eval()
     assert name_kernel(even, [X]) == "fast path"
+
+
+def test_a_count_is_drawn_as_bars_on_one_scale() -> None:
+    drawn = OperatorCount(compute=5, views=20)._repr_html_()
+    assert re.findall(r"width:(\d+)px", drawn) == ["50", "200"]
+    assert re.findall(r">(\w+)</th>", drawn) == ["compute", "views"]
+    assert re.findall(r">(\d+)</td>", drawn) == ["5", "20"]
+    assert "width:0px" in OperatorCount(0, 0)._repr_html_()

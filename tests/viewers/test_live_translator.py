@@ -27,6 +27,7 @@ from cleanformer_lite.viewers.live_translator import (
     LiveTranslator,
     live_translator,
     shipped_translators,
+    small_translator,
     weight_files,
 )
 
@@ -186,8 +187,8 @@ def test_costs_wait_for_a_guess(open_page: Open) -> None:
     page = open_page(viewer())
     assert page.locator(".lt-cost").count() == 0
     assert "0.21" not in page.locator(".lt-grid").inner_text()
-    page.get_by_label("encoder 0 can go").check()
-    page.get_by_label("cross 1 can go").check()
+    page.get_by_label("can go: encoder 0").check()
+    page.get_by_label("can go: cross 1").check()
     page.get_by_role("button", name="Then compare").click()
     assert (
         "You said encoder 0 and cross 1 can go: right about 4 of 6."
@@ -253,6 +254,23 @@ def test_the_other_kinds_load_when_they_are_chosen(open_html: Open, tmp_path: Pa
     page.get_by_label("fused").check()
     assert not again.is_visible()
     assert page.locator(".says").inner_text() == f"It writes “{in_english(DAY)}”: right."
+
+
+def test_the_small_one_brings_its_weights_when_it_is_seen(open_html: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "_static" / "translators"
+    folder.mkdir(parents=True)
+    (folder / "fused.js").write_text(weight_files()["fused.js"], encoding="utf8")
+    above = '<link href="_static/x.css"><div style="height: 5000px"></div>'
+    html = small_translator().page()
+    assert len(html.encode()) < 60_000
+    page = open_html(above + html)
+    assert page.evaluate("globalThis.translatorWeights") is None
+    page.locator(".says").scroll_into_view_if_needed()
+    page.wait_for_selector(".lt-target button")
+    assert page.locator(".says").inner_text() == f"It writes “{in_english(DAY)}”: right."
+    assert page.locator(".lt-tile").count() == 0
+    page.get_by_role("button", name="Most needed head off").click()
+    assert "wrong" in page.locator(".says").inner_text()
 
 
 def test_a_notebook_brings_all_weights_along(open_live: Open) -> None:

@@ -197,6 +197,17 @@ def shown_beside(target: object) -> str:
     return "a number" if target.numel() == 1 else "numbers"
 
 
+def shown_both(yours: object, target: object) -> tuple[str, str]:
+    """Write what came and what was wanted; where both look alike, by how much they differ."""
+    texts = shown(yours), shown_beside(target)
+    if texts[0] != texts[1] or not isinstance(yours, Tensor) or not isinstance(target, Tensor):
+        return texts
+    if yours.shape != target.shape or yours.numel() == 0:
+        return texts
+    gap = float((yours.double() - target.double()).abs().max())
+    return f"{texts[0]}, off by {gap:.1g}", texts[1]
+
+
 def rounded(value: object) -> object:
     """Shorten every number in nested lists."""
     if isinstance(value, list):

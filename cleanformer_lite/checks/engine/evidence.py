@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Comparison
-from cleanformer_lite.checks.engine.compare import close, paired, shown, shown_beside, worst
+from cleanformer_lite.checks.engine.compare import close, paired, shown, shown_both, worst
 from cleanformer_lite.checks.engine.layouts import Projections, mixed
 from cleanformer_lite.checks.engine.projections import hypotheses
 from cleanformer_lite.checks.engine.trials import (
@@ -143,4 +143,4 @@ def unequal(
     inputs = evidence.inputs(label, name)
     if not yours.isnan().any() and target.isnan().any():
         what, yours = f"{what}, compared with another call's", target
-    return Counterexample(inputs, shown(yours), shown_beside(target), what, paired(yours, target))
+    return Counterexample(inputs, *shown_both(yours, target), what, paired(yours, target))

@@ -19,6 +19,7 @@ from cleanformer_lite.checks.engine.compare import (
     same_outcome,
     same_values,
     shown,
+    shown_both,
     worst,
 )
 from cleanformer_lite.checks.engine.sentences import SENTENCES
@@ -296,4 +297,4 @@ def unequal_values(inputs: str, found: Difference) -> Counterexample:
         index = worst((yours.double() - target.double()).abs().nan_to_num(torch.inf))
         yours, target = yours[tuple(index)], target[tuple(index)]
         what = f"{what}{index}"
-    return Counterexample(inputs, shown(yours), shown(target), what, paired(yours, target))
+    return Counterexample(inputs, *shown_both(yours, target), what, paired(yours, target))
