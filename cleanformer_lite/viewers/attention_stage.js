@@ -1,9 +1,5 @@
 // Attention as numbers that glide from step to step: the rail, the board, and what a number is made of.
-const MODES = [
-  ["loop", "loop"],
-  ["split", "split"],
-  ["sliced", "sliced"],
-];
+const MODES = ["loop", "split", "sliced"].map((mode) => [mode, mode]);
 export default {
   render({ model, el }) {
     const names = ["words", "x", "weights", "biases", "heads", "mode", "step", "causal", "off", "cell"];
@@ -84,14 +80,8 @@ export default {
       return nodes.get(key);
     };
     const tallest = (name) => {
-      const numbers =
-        name === "s"
-          ? scoresAt(all, state.step)
-          : name[0] === "w"
-            ? all.weights[name[1]]
-            : name === "p"
-              ? all.parts
-              : (all[name] ?? [1]);
+      const others = { s: scoresAt(all, state.step), p: all.parts };
+      const numbers = others[name] ?? (name[0] === "w" ? all.weights[name[1]] : (all[name] ?? [1]));
       return Math.max(0.1, ...numbers.flat(3).filter(isFinite).map(Math.abs));
     };
     const headsOf = (key) => {
@@ -127,15 +117,8 @@ export default {
         cell.style.transform = `translate(${spot[0]}px, ${spot[1]}px)`;
         cell.style.setProperty("--p", `${value === null || value === -Infinity ? 0 : (100 * Math.abs(value)) / top}%`);
         const digits = compact || plain(name) ? 1 : 2;
-        const text =
-          value === null
-            ? ""
-            : value === -Infinity
-              ? "−∞"
-              : value
-                  .toFixed(digits)
-                  .replace("-", "−")
-                  .replace(/^−(0\.0+)$/, "$1");
+        const number = String(value?.toFixed(digits) ?? "").replace("-", "−"),
+          text = number.replace("Infinity", "∞").replace(/^−(0\.0+)$/, "$1");
         if (cell.textContent !== text) cell.textContent = text;
         cell.classList.toggle("long", text.length > 4);
         cell.setAttribute("aria-label", `${nameOf(key, all, state)}: ${value === null ? "nothing" : spoken(value, text)}`);
@@ -184,12 +167,9 @@ export default {
       layer.style.transform = `translate(${spare - plan.left * scale}px, ${(height - plan.height * scale) / 2 - plan.top * scale}px) scale(${scale})`;
       return scale;
     };
-    const wire = (from, to, head) => {
+    const wire = ([x, y], [u, v], head) => {
       const path = document.createElementNS(wires.namespaceURI, "path");
-      path.setAttribute(
-        "d",
-        `M${from[0]},${from[1]}C${from[0]},${from[1] + 40} ${to[0]},${to[1] - 40} ${to[0]},${to[1]}`,
-      );
+      path.setAttribute("d", `M${x},${y}C${x},${y + 40} ${u},${v - 40} ${u},${v}`);
       path.setAttribute("class", `h${head}`);
       return path;
     };
@@ -227,9 +207,10 @@ export default {
       board.classList.toggle("asking", Boolean(asked()));
       layer.querySelectorAll(".lit, .asked").forEach((one) => one.classList.remove("lit", "asked"));
       for (const [other] of plan.cells) {
-        nodes.get(other).classList.toggle("lit", lit.has(other));
-        nodes.get(other).classList.toggle("asked", other === key);
-        nodes.get(other).tabIndex = -1;
+        const one = nodes.get(other);
+        one.classList.toggle("lit", lit.has(other));
+        one.classList.toggle("asked", other === key);
+        one.tabIndex = -1;
       }
       const stop = visible(focused) ? focused : (asked() ?? key ?? [...plan.cells.keys()].find(visible));
       if (stop) nodes.get(stop).tabIndex = 0;
@@ -255,6 +236,7 @@ export default {
       const key = [focused, state.cell].find((key) => visible(key) && editable(key));
       const value = key && valueOf(all, key, state.step);
       const by = (n) => () => change(key, value + n);
+      const restore = () => (model.set("weights", first.weights), put(model, "x", first.x));
       redraw(
         edit,
         ...(key
@@ -274,42 +256,21 @@ export default {
           : []),
         ...(state.x !== first.x || state.weights !== first.weights
           ? [
-              make(
-                "button",
-                {
-                  "data-key": "reset",
-                  onclick: () => {
-                    model.set("weights", first.weights);
-                    put(model, "x", first.x);
-                  },
-                },
-                "Numbers as at first",
-              ),
+              make("button", { "data-key": "reset", onclick: restore }, "Numbers as at first"),
             ]
           : []),
       );
     };
+    // Where the strip is too long for the page, its left end is the first step and its right end the last.
+    const room = () => rail.scrollWidth - rail.clientWidth;
+    const scrolls = () => room() > 10 * steps.length;
+    const reached = () => Math.round((rail.scrollLeft / room()) * (steps.length - 1));
     const drawRail = () => {
-      redraw(
-        rail,
-        ...steps.map((step, i) =>
-          make(
-            "button",
-            {
-              "data-key": "step" + i,
-              tabindex: step === state.step ? 0 : -1,
-              "aria-current": step === state.step && "step",
-              onclick: () => go(i),
-            },
-            ...sub(LABELS[step] ?? step),
-          ),
-        ),
-      );
-      if (narrow())
-        requestAnimationFrame(() => {
-          const here = rail.children[at()];
-          rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
-        });
+      [...rail.children].forEach((one, i) => {
+        one.tabIndex = i === at() ? 0 : -1;
+        one.ariaCurrent = i === at() ? "step" : null;
+      });
+      if (scrolls() && reached() !== at()) rail.scrollLeft = (room() * at()) / (steps.length - 1);
       back.disabled = at() === 0;
       next.disabled = at() === steps.length - 1;
       formula.replaceChildren(
@@ -337,20 +298,14 @@ export default {
           : []),
       );
       picker.hidden = !narrow() || !"W qkv".split(" ").includes(state.step);
+      const pick = (name) => () => ((shown = name), draw());
       redraw(
         picker,
-        ...["q", "k", "v"].map((name) =>
+        ...["query", "key", "value"].map((name) =>
           make(
             "button",
-            {
-              "data-key": "show" + name,
-              "aria-pressed": String(name === shown),
-              onclick: () => {
-                shown = name;
-                draw();
-              },
-            },
-            { q: "query", k: "key", v: "value" }[name],
+            { "data-key": "show" + name[0], "aria-pressed": String(name[0] === shown), onclick: pick(name[0]) },
+            name,
           ),
         ),
       );
@@ -374,43 +329,19 @@ export default {
     const beside = (key, dx, dy) => {
       const [x, y] = plan.cells.get(key);
       const far = ([other, spot]) => {
-        const [a, b] = [
-          (spot[0] - x) * dx + (spot[1] - y) * dy,
-          Math.abs((spot[0] - x) * dy) + Math.abs((spot[1] - y) * dx),
-        ];
-        return [a > 1 ? a + 3 * b : Infinity, other];
+        const along = (spot[0] - x) * dx + (spot[1] - y) * dy,
+          aside = Math.abs((spot[0] - x) * dy) + Math.abs((spot[1] - y) * dx);
+        return along > 1 ? [[along + 3 * aside, other]] : [];
       };
-      const [best] = [...plan.cells]
-        .filter(([, spot]) => spot)
-        .map(far)
-        .sort((a, b) => a[0] - b[0]);
-      return best[0] < Infinity ? best[1] : null;
+      const shown = [...plan.cells].filter(([, spot]) => spot);
+      return shown.flatMap(far).sort((a, b) => a[0] - b[0])[0]?.[1];
     };
     const keyOf = (event) => event.target.closest?.(".spot")?.dataset.key ?? null;
-    const ask = (act) => (event) => {
-      act(event);
-      news = "";
-      light();
-    };
-    board.addEventListener(
-      "pointerover",
-      ask((event) => (pointed = event.pointerType === "mouse" ? keyOf(event) : null)),
-    );
-    board.addEventListener(
-      "pointerleave",
-      ask(() => (pointed = null)),
-    );
-    board.addEventListener(
-      "focusin",
-      ask((event) => {
-        focused = keyOf(event);
-        pointed = null;
-        drawEdit();
-      }),
-    );
-    board.addEventListener("focusout", () => {
-      focused = null;
-    });
+    const ask = (kind, act) => board.addEventListener(kind, (event) => (act(event), (news = ""), light()));
+    ask("pointerover", (event) => (pointed = event.pointerType === "mouse" ? keyOf(event) : null));
+    ask("pointerleave", () => (pointed = null));
+    ask("focusin", (event) => ((focused = keyOf(event)), (pointed = null), drawEdit()));
+    board.addEventListener("focusout", () => (focused = null));
     board.addEventListener(
       "click",
       (event) => keyOf(event) && put(model, "cell", keyOf(event) === state.cell ? "" : keyOf(event)),
@@ -431,12 +362,37 @@ export default {
       if (to === undefined) return;
       event.preventDefault();
       go(to);
-      rail.children[at()].focus();
+      rail.children[at()].focus({ preventScroll: true });
     });
+    rail.addEventListener("scroll", () => scrolls() && reached() !== at() && go(reached()));
+    // A wheel that turns sideways picks a step; so does any wheel once the strip has the focus. At
+    // either end the page scrolls on.
+    let turned = 0;
+    rail.addEventListener(
+      "wheel",
+      (event) => {
+        if (event.deltaX && scrolls()) return;
+        const by = event.deltaX || (rail.matches(":focus-within") && event.deltaY),
+          to = at() + Math.sign(by);
+        if (!by || !steps[to]) return;
+        event.preventDefault();
+        turned += by;
+        if (Math.abs(turned) < (event.deltaMode || 50)) return;
+        turned = 0;
+        pause();
+        go(to);
+      },
+      { passive: false },
+    );
     ["pointerdown", "keydown"].forEach((kind) =>
       el.addEventListener(kind, (event) => timer && event.target !== playing && pause()),
     );
 
+    rail.append(
+      ...steps.map((step, i) =>
+        make("button", { "data-key": "step" + i, onclick: () => go(i) }, ...sub(LABELS[step] ?? step)),
+      ),
+    );
     frame(el);
     el.classList.add("attention-stage");
     el.append(
@@ -462,12 +418,8 @@ export default {
     measure();
     if (!width) draw();
     new ResizeObserver(measure).observe(board);
-    for (const trait of names.filter((name) => name !== "mode")) {
-      model.on("change:" + trait, () => {
-        news = "";
-        draw();
-      });
-    }
+    for (const trait of names.filter((name) => name !== "mode"))
+      model.on("change:" + trait, () => ((news = ""), draw()));
     model.on("change:mode", () => {
       const before = all;
       draw();
@@ -476,15 +428,14 @@ export default {
       light();
     });
     if (model.get("play") && !calm()) {
-      const seen = new IntersectionObserver(
-        ([entry]) => {
+      new IntersectionObserver(
+        ([entry], seen) => {
           if (!entry.isIntersecting) return;
           seen.disconnect();
           if (!timer) start();
         },
         { threshold: 0.5 },
-      );
-      seen.observe(board);
+      ).observe(board);
     }
   },
 };

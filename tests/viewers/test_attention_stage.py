@@ -314,6 +314,52 @@ def test_steps_follow_each_other_and_stop_when_touched(open_page: Open) -> None:
     assert page.get_by_role("button", name="▶ Play").count() == 1
 
 
+STEP = ".rail [aria-current]"
+
+
+def test_a_wheel_on_the_strip_picks_a_step_and_lets_the_page_go_on(open_html: Open) -> None:
+    tall = stage(step="x").page() + '<div style="height: 3000px"></div>'
+    page = open_html(tall, viewport={"width": 1000, "height": 900})
+    page.locator(".rail").hover()
+    page.mouse.wheel(120, 0)
+    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'W'")
+    page.mouse.wheel(0, 120)  # downwards it scrolls the page, as everywhere
+    page.wait_for_function("scrollY > 0")
+    assert page.locator(STEP).inner_text() == "W"
+    page.evaluate("scrollTo(0, 0)")
+    page.locator(STEP).click()  # with the focus on the strip, a plain wheel turns its steps
+    page.mouse.wheel(0, 120)
+    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'q k v'")
+    page.mouse.wheel(0, -120)
+    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'W'")
+    assert page.evaluate("scrollY") == 0
+
+
+def test_on_a_phone_the_strip_scrolls_from_the_first_step_to_the_last(open_page: Open) -> None:
+    page = open_page(stage(step="x"), viewport={"width": 390, "height": 800}, has_touch=True)
+    rail = page.locator(".rail")
+    for share, step in ((1, "output"), (0, "words"), (5 / 11, "scores")):
+        rail.evaluate("(e, f) => (e.scrollLeft = f * (e.scrollWidth - e.clientWidth))", share)
+        page.wait_for_function(
+            "step => document.querySelector('.rail [aria-current]').innerText === step", arg=step
+        )
+    page.keyboard.press("Tab")
+    rail.locator("[aria-current]").focus()
+    page.keyboard.press("End")
+    page.wait_for_timeout(100)
+    assert page.locator(STEP).inner_text() == "output"
+    for at, name in enumerate(STEPS):  # what is chosen is in sight, and stays chosen
+        tell(page, step=name)
+        page.wait_for_timeout(40)
+        here = page.locator(STEP)
+        assert rail.locator("button").nth(at).get_attribute("aria-current") == "step"
+        box, strip = here.bounding_box(), rail.bounding_box()
+        assert box is not None
+        assert strip is not None
+        assert strip["x"] <= box["x"] + 1
+        assert box["x"] + box["width"] <= strip["x"] + strip["width"] + 1
+
+
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
 def test_it_plays_by_itself_once_seen_unless_calm_is_wanted(open_html: Open, motion: str) -> None:
     above = '<div style="height: 3000px"></div>'

@@ -53,6 +53,13 @@ def test_the_stage_tells_what_a_number_is_made_of(show: Open) -> None:
     assert "numbers changed" in said(page)
 
 
+def test_a_wheel_on_the_strip_picks_a_step(show: Open) -> None:
+    page = show(viewers.stage(step="x").page())
+    page.locator(".rail").hover()
+    page.mouse.wheel(120, 0)
+    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'W'")
+
+
 def test_the_index_tracer_builds_a_recipe(show: Open) -> None:
     page = show(viewers.trace_index().page())
     page.get_by_role("button", name="a bare view").click()
