@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parent.parent
 # What tests need beyond the package, in the versions that the book is tested with: a newer
 # Playwright does not start Firefox. The built book is tested with the pinned versions alone.
 TOOLS = {
-    "axe-playwright-python",
     "hypothesis",
     "ipykernel",
     "jsonschema",

@@ -57,5 +57,5 @@ def test_a_viewer_whose_script_is_missing_leaves_its_twin(site: Path, new_page: 
     page = new_page(1280, "light")
     page.route("**/_static/viewers/*", lambda route: route.abort())
     page.goto((site / "index.html").as_uri())
-    page.locator("[data-viewer] > .viewer-static").wait_for(state="visible")
+    page.locator("[data-viewer] > .viewer-static").first.wait_for(state="visible")
     page.close()

@@ -1,5 +1,6 @@
 """Whatever lies in a folder is read, or named with what is wrong with it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import pytest
 
 from cleanformer_lite.checks.grading import submissions
 from cleanformer_lite.checks.grading.jobs import notebook_cells
+from cleanformer_lite.checks.grading.paper import grade_file
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.statements import without_magics
 from cleanformer_lite.checks.grading.submissions import Submission, find, load, one_line, printable
-from tests.grading.handed_in import notebook
+from tests.grading.handed_in import MERGE, RIGHT, notebook
+
+MIB = 2**20
 
 
 def test_notebooks_give_their_code_cells_numbered_as_a_reader_counts() -> None:
@@ -67,6 +71,16 @@ def test_what_only_ipython_understands_is_blanked(source: str, left: str) -> Non
 )
 def test_a_broken_file_is_named(runner: Runner, name: str, content: bytes) -> None:
     assert "trouble" in runner.read(Submission(name, content), ["split_heads.merge"])
+
+
+def test_a_notebook_of_31_mib_is_graded(runner: Runner) -> None:
+    """Pictures make notebooks large; the limit is 32 MiB."""
+    held = json.loads(notebook("x = 1", RIGHT))
+    picture = {"output_type": "display_data", "data": {"image/png": "A" * (31 * MIB)}}
+    held["cells"][0]["outputs"] = [picture]
+    content = json.dumps(held).encode()
+    assert 31 * MIB < len(content) < submissions.LARGEST
+    assert grade_file(runner, Submission("a.ipynb", content), [MERGE])[0].passed
 
 
 def test_only_regular_files_of_bearable_size_are_read(
