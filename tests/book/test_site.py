@@ -227,3 +227,11 @@ def test_without_scripts_a_page_is_light_and_has_its_size(
 def test_the_page_to_keep_prints_on_one_side(paper: str, open_page: Callable[..., Any]) -> None:
     printed = open_page("book/cheat_sheet.html").pdf(format=paper)
     assert len(PdfReader(io.BytesIO(printed)).pages) == 1
+
+
+def test_on_paper_a_fold_holds_its_code(open_page: Callable[..., Any]) -> None:
+    """It was printed before it had faded in: an empty box below "Hide the content"."""
+    printed = PdfReader(io.BytesIO(open_page("book/04_split_heads.html").pdf(format="A4")))
+    text = "\n".join(page.extract_text() for page in printed.pages)
+    assert "class SplitMultiHeadAttention(nn.Module)" in text
+    assert "Hide the content" not in text
