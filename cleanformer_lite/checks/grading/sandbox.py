@@ -29,7 +29,8 @@ away afterwards, --isolation none goes on with what there is."""
 ALWAYS_OPEN = (
     "An answer can import this package and take the reference from it, or copy the solutions that "
     "the book prints. grades.json names answers that mention the package, and answers that are "
-    "alike to the character: look at them.",
+    "alike to the character: look at them. Who hides the import, in text that is decoded or by "
+    "names put together at run time, is not named.",
     "An answer can invent the observations about itself. They are drawn from a seed that it "
     "learns when it starts, so it needs a right answer to invent right ones.",
     "Answers that run at the same time share the processors and the memory's bandwidth: one can "
