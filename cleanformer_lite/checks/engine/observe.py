@@ -131,7 +131,7 @@ class _Observer:
 
     def follow_graph(self, weights: Weights, plain: Any, again: Any) -> None:
         """Count weights that are used but not registered, and those that are new in every call."""
-        first, second = (list(_leaves(_output_of(result))) for result in (plain, again))
+        first, second = (list(leaves(_output_of(result))) for result in (plain, again))
         known = {id(parameter) for parameter in weights}
         before = {id(leaf) for leaf in first}
         graph = Graph(
@@ -257,7 +257,7 @@ def _output_of(result: Any) -> Tensor:
     return output
 
 
-def _leaves(output: Tensor) -> Iterator[Tensor]:
+def leaves(output: Tensor) -> Iterator[Tensor]:
     """Find every tensor with gradients that an output was computed from."""
     waiting, seen = [output.grad_fn], set()
     while waiting:

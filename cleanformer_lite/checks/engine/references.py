@@ -254,3 +254,13 @@ def with_weights(kind: Callable[..., nn.Module], **options: Any) -> Callable[...
     return lambda embed_dim, num_heads: WithWeights(
         kind(embed_dim, num_heads, bias=False, **options)
     )
+
+
+def join_masks(length: int, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
+    """Say which keys each query may attend to, where a mask and the causal flag act together.
+
+    Shapes: attn_mask broadcastable to `(N, H, L, L)` -> the same, or `(L, L)` without one.
+    """
+    allowed = torch.ones(length, length, dtype=torch.bool)
+    allowed = allowed.tril() if is_causal else allowed
+    return allowed if attn_mask is None else allowed & attn_mask

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from cleanformer_lite.checks.engine.observe import leaves
 from cleanformer_lite.checks.examination.bench import Bench, differ, put
 from cleanformer_lite.checks.examination.errors import NotAskedError, short
 from cleanformer_lite.checks.examination.expect import Expect
@@ -58,20 +59,6 @@ class Examination:
             self.report.unknown.append(f"{what} ({reason})")
         except Exception as error:
             self.report.unknown.append(f"{what} ({short(error, 90)})")
-
-
-def leaves(output: Tensor) -> Iterator[Tensor]:
-    """Yield every tensor with gradients that an output was computed from."""
-    waiting, seen = [output.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
-            yield variable
-        waiting += [following for following, _ in node.next_functions]
 
 
 def keeps_its_weights(exam: Examination) -> bool | None:

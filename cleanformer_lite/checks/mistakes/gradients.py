@@ -93,9 +93,7 @@ class GradientLost(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             query, key, value = references.split_projection(self.in_proj(x), self.num_heads)
-        allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
-        allowed = allowed.tril() if is_causal else allowed
-        allowed = allowed if attn_mask is None else allowed & attn_mask
+        allowed = references.join_masks(x.shape[1], attn_mask, is_causal)
         _, weights = references.attention(query, key, value, allowed)
         mixed = F.dropout(weights, self.dropout, self.training) @ value
         return self.out_proj(references.merge_heads(mixed)), weights

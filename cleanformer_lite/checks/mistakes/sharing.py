@@ -61,9 +61,7 @@ class OneKeyHead(nn.Module):
         query = self.q_proj(x).view(heads).transpose(1, 2)
         value = self.v_proj(x).view(heads).transpose(1, 2)
         key = self.k_proj(x).unsqueeze(1).expand(query.shape)
-        allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
-        allowed = allowed.tril() if is_causal else allowed
-        allowed = allowed if attn_mask is None else allowed & attn_mask
+        allowed = references.join_masks(x.shape[1], attn_mask, is_causal)
         _, weights = references.attention(query, key, value, allowed)
         mixed = F.dropout(weights, self.dropout, self.training) @ value
         return self.out_proj(references.merge_heads(mixed)), weights
@@ -216,9 +214,7 @@ class SplitBeforeProjection(nn.Module):
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Pair:
         part = split_heads(x, self.num_heads)
-        allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
-        allowed = allowed.tril() if is_causal else allowed
-        allowed = allowed if attn_mask is None else allowed & attn_mask
+        allowed = references.join_masks(x.shape[1], attn_mask, is_causal)
         query, key, value = self.q_proj(part), self.k_proj(part), self.v_proj(part)
         _, weights = references.attention(query, key, value, allowed)
         return self.out_proj(merge_heads(self.dropout(weights) @ value)), weights
