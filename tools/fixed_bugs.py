@@ -63,18 +63,9 @@ def _x_transformers() -> Asked:
 
 
 def _torchtune() -> Asked:
-    from torch import nn
-    from torchtune.modules import MultiHeadAttention
+    from survey_modules import torchtune_groups
 
-    def layer(width: int) -> nn.Module:
-        return nn.Linear(E, width, bias=False)
-
-    module = MultiHeadAttention(
-        embed_dim=E, num_heads=H, num_kv_heads=2, head_dim=8, attn_dropout=0.1,
-        q_proj=layer(32), k_proj=layer(16), v_proj=layer(16), output_proj=layer(32),
-    )  # fmt: skip
-    x = tokens()
-    return module, (x, x), {}, {}
+    return (*torchtune_groups(), {})
 
 
 def _timm(path: str, *, fused: bool, **options: Any) -> Callable[[], Asked]:

@@ -146,7 +146,8 @@ def _keras_groups() -> Made:
 
 
 @entry("torchtune", "MultiHeadAttention, two key heads")
-def _torchtune() -> Made:
+def torchtune_groups() -> Made:
+    """Build it with two query heads for each key head."""
     from torchtune.modules import MultiHeadAttention
 
     def layer(width: int) -> nn.Module:

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from cleanformer_lite.checks.mistake import mistake
 
-EVERY_ENDED: Callable[[Tensor, Tensor], Tensor] = lambda ended, now: ended.all()  # noqa: E731
+
+def _when_all_ended(ended: Tensor, now: Tensor) -> Tensor:
+    return ended.all()
 
 
 def _decoder(
-    *, stop: Callable[[Tensor, Tensor], Tensor] = EVERY_ENDED, fill: bool = True,
+    *, stop: Callable[[Tensor, Tensor], Tensor] = _when_all_ended, fill: bool = True,
     read: Callable[[Any, Tensor], Tensor] = lambda predict, target: predict(target)[:, -1],
     more: int = 0, written: slice = slice(1, None),
 ) -> Callable[..., Tensor]:  # fmt: skip
