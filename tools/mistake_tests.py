@@ -23,8 +23,10 @@ SETTING = """\
 N, L, E, H = 3, 5, 28, 4
 x = torch.randn(N, L, E)
 mask = torch.ones(N, 1, L, L, dtype=torch.bool)
-mask[0, :, :, -1] = False  # in the first sample nobody may attend to the last token
-weights = lambda x, **masks: module(x, need_weights=True, **masks)[1]"""
+mask[0, :, :, -1] = False  # hides a token of sample 0
+
+def weights(x, **masks):
+    return module(x, need_weights=True, **masks)[1]"""
 _COUNT = """\
 count = sum(p.numel() for p in module.parameters())
 assert count == 4 * (E * E + E)"""

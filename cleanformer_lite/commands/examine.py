@@ -2,12 +2,15 @@
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cleanformer_lite.commands import Commands
+
+KEY_VALUE = ("key", "value")
 
 ABOUT = """\
 Build a module (or take a model that a function makes), find every attention in it, and ask each:
@@ -62,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     expect = Expect.parse(arguments.expect)
     target = _find(arguments.target)
     model = target if isinstance(target, nn.Module) else _build(target, arguments)
-    args, kwargs = _call(arguments)
+    args, kwargs = _call(arguments, model)
     report = examine(model, *args, expect=expect, **kwargs)
     if arguments.json:
         print(report.as_json())
@@ -139,13 +142,16 @@ def _build(target: Callable[..., Any], arguments: argparse.Namespace) -> Any:
     )
 
 
-def _call(arguments: argparse.Namespace) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Make the call: the example's, or two samples of six tokens."""
+def _call(arguments: argparse.Namespace, model: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Make the call: the example's, or two samples of six tokens, as key and value too if due."""
     import torch
 
     if not arguments.example:
         generator = torch.Generator().manual_seed(0)
-        return (torch.randn(2, 6, arguments.embed_dim, generator=generator),), {}
+        x = torch.randn(2, 6, arguments.embed_dim, generator=generator)
+        due = inspect.signature(model.forward).parameters
+        is_due = all(name in due and due[name].default is due[name].empty for name in KEY_VALUE)
+        return ((x, x, x) if is_due else (x,)), {}
     made = _find(arguments.example)()
     if isinstance(made, dict):
         return (), made

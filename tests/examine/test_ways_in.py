@@ -37,7 +37,10 @@ def test_every_door_leads_to_the_function() -> None:
         assert door.Expect is examination.Expect
 
 
-@pytest.mark.parametrize(("target", "code"), [(RIGHT, 0), (WRONG, 1)])
+TORCH = "torch.nn:MultiheadAttention"  # wants key and value
+
+
+@pytest.mark.parametrize(("target", "code"), [(RIGHT, 0), (WRONG, 1), (TORCH, 0)])
 def test_the_exit_code_says_what_was_found(
     target: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
