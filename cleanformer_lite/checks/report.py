@@ -166,10 +166,10 @@ def _named(report: Report) -> list[Line]:
 
 def _unnamed(report: Report) -> list[Line]:
     """Say what does not hold, and where it begins, if no known mistake does the same."""
-    said = " ".join(report.broken[:MOST_SENTENCES])
+    sentences = " ".join(report.broken[:MOST_SENTENCES])
     others = len(report.broken) - MOST_SENTENCES
     more = f" (and {others} more)" if others > 0 else ""
-    lines = [Line("No mistake that we know does this. What does not hold: ", said + more)]
+    lines = [Line("No mistake that we know does this. What does not hold: ", sentences + more)]
     return lines + ([Line("Goes wrong first: ", f"{report.stage}.")] if report.stage else [])
 
 

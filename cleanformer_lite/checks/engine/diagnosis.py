@@ -10,7 +10,7 @@ from cleanformer_lite.checks.engine.trials import LARGE, Contract
 from cleanformer_lite.checks.mistake import Mistake
 
 # Tried first: without a mask most mistakes are one, and with these most of the others show.
-TELLING = ("plain", "blind", "padded", "causal")
+TELLING = ("unmasked", "blind", "padded", "causal")
 # What a query that may attend to nothing may get.
 FILLS = ("zero", "mean", "nan")
 
@@ -101,7 +101,7 @@ def likely(evidence: Evidence) -> list[Comparison]:
 
 def weights_fit(comparison: Comparison) -> bool:
     """Say whether the right attention on these projections gives the weights of the plain call."""
-    return comparison.same_weights(Attention(comparison.reading, LARGE.num_heads), "plain")
+    return comparison.same_weights(Attention(comparison.reading, LARGE.num_heads), "unmasked")
 
 
 def same_everywhere(

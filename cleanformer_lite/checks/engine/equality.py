@@ -21,17 +21,17 @@ from cleanformer_lite.checks.report import Counterexample
 
 def score_scale(evidence: Evidence, label: str) -> Counterexample | None:
     """The scores are query times key over the root of D."""
-    weights = evidence.weights("large", "plain")
+    weights = evidence.weights("large", "unmasked")
     seen = weights > 1e-35  # smaller ones have lost their digits
     best = weights.argmax(dim=-1, keepdim=True)
     yours = against(weights.clamp_min(1e-35).log(), best)[seen]
     for reading in evidence.readings:
-        target = against(scores(reading, evidence.calls["large"]["plain"].x), best)[seen]
+        target = against(scores(reading, evidence.calls["large"]["unmasked"].x), best)[seen]
         slope = float((yours * target).sum() / (target * target).sum())
         if slope > 0.01 and close(yours / slope, target):
             if abs(slope - 1) < 1e-2:
                 return None
-            inputs = evidence.inputs("large", "plain")
+            inputs = evidence.inputs("large", "unmasked")
             what = "the scores, as a multiple of query @ key / sqrt(D)"
             return Counterexample(inputs, f"{slope:.4g}", "1", what)
     return None
@@ -56,11 +56,11 @@ def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
     usable = [comparison for comparison in evidence.comparisons if comparison.reading.is_whole]
     for comparison in usable:
         right = Attention(comparison.reading, LARGE.num_heads)
-        if comparison.same(right, "plain") and equal_at_once(evidence, right):
+        if comparison.same(right, "unmasked") and equal_at_once(evidence, right):
             return None
     for comparison in evidence.mixed_comparisons:
         right = Attention(comparison.reading, LARGE.num_heads)
-        if comparison.same(right, "plain") and equal_at_once(evidence, right):
+        if comparison.same(right, "unmasked") and equal_at_once(evidence, right):
             return None
     if usable:
         return first_gap(evidence, likeliest(usable))
@@ -87,7 +87,7 @@ def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample |
     for comparison in evidence.comparisons:
         reading = comparison.reading
         right = Attention(reading, LARGE.num_heads)
-        if reading.out is None or not comparison.same(right, "plain"):
+        if reading.out is None or not comparison.same(right, "unmasked"):
             continue
         # With all tokens alike every head gives its value times the share of weights that is left.
         value = right.parts(x[:1, :1])[2][0, :, 0]  # (H, D)
@@ -124,7 +124,7 @@ def likeliest(usable: list[Comparison]) -> Comparison:
     """Choose whose target to show: a reading's with the answer's own numbers, or the first's."""
     for fits in (Comparison.same, Comparison.same_weights):
         for comparison in usable:
-            if fits(comparison, Attention(comparison.reading, LARGE.num_heads), "plain"):
+            if fits(comparison, Attention(comparison.reading, LARGE.num_heads), "unmasked"):
                 return comparison
     return usable[0]
 

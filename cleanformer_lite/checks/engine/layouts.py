@@ -74,7 +74,7 @@ def silent(gradient: Tensor, axis: int, index: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Rows:
+class InputMatrix:
     """Rows of input projections `(R, E)`: values, gradients for one token and for two times two.
 
     Where a column of the matrix is its bias, `bias` holds that.
@@ -86,7 +86,7 @@ class Rows:
     bias: Tensor | None = None
 
 
-def input_rows(parameter: Parameter, sizes: Sizes) -> Rows | None:
+def input_matrix(parameter: Parameter, sizes: Sizes) -> InputMatrix | None:
     """Lay a parameter that reads the input out as rows; one more column than E is a bias.
 
     Of the two gradients for one token the larger counts: either may be next to nothing by chance.
@@ -101,7 +101,7 @@ def input_rows(parameter: Parameter, sizes: Sizes) -> Rows | None:
             laid = [tensor.movedim(axis, -1).reshape(-1, size) for tensor in tensors]
             value, one, four = (tensor[:, first : first + width] for tensor in laid)
             bias = laid[0][:, -1 if first == 0 else 0] if size > width else None
-            return Rows(value, one, four, bias)
+            return InputMatrix(value, one, four, bias)
     return None
 
 
@@ -131,7 +131,7 @@ def unpacked(parameter: Parameter, sizes: Sizes) -> list[Parameter]:
             for start, size in zip(_starts(lengths), lengths, strict=True)
         ]
         if all(
-            input_rows(piece, sizes) or output_columns(piece, sizes) is not None
+            input_matrix(piece, sizes) or output_columns(piece, sizes) is not None
             for piece in pieces
             if piece.value.dim() == 2
         ):

@@ -155,7 +155,7 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
 def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
     """Return input, error and target if the answer could not even be built or called."""
     for label, trial in (("small", observed.small), ("large", observed.large)):
-        called = trial.call("plain").error
+        called = trial.call("unmasked").error
         for error, doing in ((trial.build_error, "building it"), (called, "calling it")):
             if error is not None:
                 return f"{doing}, {label} sizes", error.text, "no error"
@@ -164,12 +164,12 @@ def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
 
 def unanswered(observed: ModuleObservations) -> Report | None:
     """Tell an empty answer, and one of another kind, from a wrong one."""
-    small, plain = observed.small, observed.small.call("plain")
+    small, called = observed.small, observed.small.call("unmasked")
     if small.wrong_kind is not None:
         return _refused(f"wanted a torch.nn.Module, got {shown(small.wrong_kind)}")
-    if any(error is not None and error.is_stub for error in (small.build_error, plain.error)):
+    if any(error is not None and error.is_stub for error in (small.build_error, called.error)):
         return Report(status="missing")
-    is_none = isinstance(plain.output, Other) and plain.output.is_none
+    is_none = isinstance(called.output, Other) and called.output.is_none
     return Report(status="missing") if is_none else None
 
 

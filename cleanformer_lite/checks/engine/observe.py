@@ -45,7 +45,7 @@ def observe_module(build: Build, contract: Contract, seed: int) -> ModuleObserva
     _, error = attempt(observer.observe)
     seen = observer.seen
     if error is not None:  # what goes wrong in an answer's own `parameters` goes wrong in use
-        seen.small.calls["plain"] = replace(seen.small.call("plain"), error=error)
+        seen.small.calls["unmasked"] = replace(seen.small.call("unmasked"), error=error)
     return replace(seen, errors=tuple(observer.errors))
 
 
@@ -100,7 +100,7 @@ class _Observer:
         return TrialOutcome(build_error=error), module if error is None else None
 
     def call(self, module: nn.Module, sizes: Sizes, trial: TrialOutcome) -> bool:
-        """Make every call of a trial, and say whether the plain one went well.
+        """Make every call of a trial, and say whether the one without a mask went well.
 
         What concerns gradients of a call is asked at once: a later call may change what the module
         remembers of this one.
@@ -111,15 +111,15 @@ class _Observer:
             trial.calls[name], results[name] = _call(module, call, self.contract.weights)
             if sizes == LARGE:
                 self.follow(name, weights, results)
-        return trial.call("plain").error is None
+        return trial.call("unmasked").error is None
 
     def follow(self, name: str, weights: Weights, results: dict[str, Any]) -> None:
         """Ask the graph of a call's result; `results` holds this and earlier ones."""
-        if name == "plain" and self.contract.weights:
-            error = self.tried(lambda: self.follow_first_head(weights, results["plain"]))
+        if name == "unmasked" and self.contract.weights:
+            error = self.tried(lambda: self.follow_first_head(weights, results["unmasked"]))
             self.seen = replace(self.seen, head_error=error)
         if name == "again":
-            self.tried(lambda: self.follow_graph(weights, results["plain"], results["again"]))
+            self.tried(lambda: self.follow_graph(weights, results["unmasked"], results["again"]))
         if name == "blind":
             self.tried(lambda: self.follow_blind(weights, results["blind"]))
 
@@ -129,9 +129,9 @@ class _Observer:
         factors = torch.linspace(0.3, 1.7, first.numel()).view(first.shape)
         self.gradients(head=_gradients(weights, torch.sum(first * factors)))
 
-    def follow_graph(self, weights: Weights, plain: Any, again: Any) -> None:
+    def follow_graph(self, weights: Weights, result: Any, again: Any) -> None:
         """Count weights that are used but not registered, and those that are new in every call."""
-        first, second = (list(leaves(_output_of(result))) for result in (plain, again))
+        first, second = (list(leaves(_output_of(called))) for called in (result, again))
         known = {id(parameter) for parameter in weights}
         before = {id(leaf) for leaf in first}
         graph = Graph(

@@ -64,17 +64,17 @@ def every_weight_moves(evidence: Evidence, label: str) -> Counterexample | None:
     if hidden != 0:
         yours = f"{hidden} weights that the optimizer is never told of"
         return Counterexample(BUILT, yours, "every weight moves in a step")
-    for name, moved in matrices(evidence, evidence.observed.step):
-        if moved is None or not all_slices_move(moved):
+    for name, change in matrices(evidence, evidence.observed.step):
+        if change is None or not all_slices_move(change):
             yours = "some rows or columns stay where they were"
             return Counterexample(BUILT, yours, "every weight moves in a step", name)
     return None
 
 
-def all_slices_move(moved: Tensor) -> bool:
+def all_slices_move(change: Tensor) -> bool:
     """Say whether there is movement in every slice along every axis."""
-    size = moved.abs().nan_to_num()
-    axes = range(moved.dim())
+    size = change.abs().nan_to_num()
+    axes = range(change.dim())
     return all(
         bool((size.amax(dim=[other for other in axes if other != axis]) > 0).all()) for axis in axes
     )
@@ -101,10 +101,10 @@ def weights_behind_a_map(evidence: Evidence) -> int:
 
 def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout does nothing in evaluation mode."""
-    target = evidence.output("large", "plain")
+    target = evidence.output("large", "unmasked")
     for name in ("first", "second"):
         yours = evidence.with_dropout(name, tuple(target.shape))
-        found = unequal(evidence, "large", "plain", yours, target, "output in eval() with dropout")
+        found = unequal(evidence, "large", "unmasked", yours, target, "output in eval() with dropout")
         if found:
             return found
     return None
@@ -112,7 +112,7 @@ def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None
 
 def dropout_on_in_training(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout does something in training mode."""
-    target = evidence.output("large", "plain")
+    target = evidence.output("large", "unmasked")
     yours = evidence.with_dropout("training", tuple(target.shape))
     if (yours - target).abs().max() > 1e-3:
         return None

@@ -11,19 +11,19 @@ from cleanformer_lite.checks.engine.trials import LOUD, TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
 
 Property = Callable[[Evidence, str], Counterexample | None]
-MOVED = 1e-6
+NOTICEABLE = 1e-6
 LEAST = 1e-30
 
 
 def output_shape(evidence: Evidence, label: str) -> Counterexample | None:
     """The output has the shape of the input, `(N, L, E)`."""
-    evidence.output(label, "plain")
+    evidence.output(label, "unmasked")
     return None
 
 
 def weights_shape(evidence: Evidence, label: str) -> Counterexample | None:
     """The weights have shape `(N, H, L, L)`."""
-    evidence.weights(label, "plain")
+    evidence.weights(label, "unmasked")
     return None
 
 
@@ -40,13 +40,13 @@ def input_unchanged(evidence: Evidence, label: str) -> Counterexample | None:
 
 def calls_agree(evidence: Evidence, label: str) -> Counterexample | None:
     """Two calls on one input give one output."""
-    first, second = evidence.output(label, "plain"), evidence.output(label, "again")
+    first, second = evidence.output(label, "unmasked"), evidence.output(label, "again")
     return unequal(evidence, label, "again", second, first, "the output of a second call")
 
 
 def batch_independence(evidence: Evidence, label: str) -> Counterexample | None:
     """A sample alone gets what it gets in a batch."""
-    for alone, together in (("alone", "plain"), ("padded_alone", "padded")):
+    for alone, together in (("alone", "unmasked"), ("padded_alone", "padded")):
         if alone in evidence.calls[label]:
             target = evidence.output(label, together)[-1:]
             found = unequal(evidence, label, alone, evidence.output(label, alone), target, "output")
@@ -57,7 +57,7 @@ def batch_independence(evidence: Evidence, label: str) -> Counterexample | None:
 
 def permutation_equivariance(evidence: Evidence, label: str) -> Counterexample | None:
     """Tokens in another order give outputs in that order."""
-    target = evidence.output(label, "plain")[:, order(TRIALS[label])]
+    target = evidence.output(label, "unmasked")[:, order(TRIALS[label])]
     yours = evidence.output(label, "permuted")
     return unequal(evidence, label, "permuted", yours, target, "output for tokens in another order")
 
@@ -102,7 +102,7 @@ def unequal_sums(evidence: Evidence, name: str, values: Tensor, what: str) -> Co
 
 def rows_sum_to_one(evidence: Evidence, label: str) -> Counterexample | None:
     """The weights of every query sum to 1."""
-    for name in ("plain", "padded", "loud"):
+    for name in ("unmasked", "padded", "loud"):
         if name in evidence.calls[label]:
             sums = evidence.weights(label, name).sum(dim=-1)
             found = unequal(evidence, label, name, sums, torch.ones_like(sums), "weights.sum(-1)")
@@ -113,29 +113,29 @@ def rows_sum_to_one(evidence: Evidence, label: str) -> Counterexample | None:
 
 def heads_differ(evidence: Evidence, label: str) -> Counterexample | None:
     """No two heads have one map."""
-    weights = evidence.weights("large", "plain")
+    weights = evidence.weights("large", "unmasked")
     for head in range(1, weights.shape[1]):
         if close(weights[:, head], weights[:, 0]):
             yours = f"heads 0 and {head} have one map between them"
-            return Counterexample(evidence.inputs("large", "plain"), yours, "a map for each head")
+            return Counterexample(evidence.inputs("large", "unmasked"), yours, "a map for each head")
     return None
 
 
 def every_head_sees_every_feature(evidence: Evidence, label: str) -> Counterexample | None:
     """Every input feature moves the map of every head."""
     for name, feature in (("nudge_first", "0"), ("nudge_last", "-1")):
-        moved = moved_heads(evidence, name)
-        if not moved.all():
-            heads = torch.nonzero(moved).flatten().tolist()
+        changed = heads_changed_by(evidence, name)
+        if not changed.all():
+            heads = torch.nonzero(changed).flatten().tolist()
             yours = f"x[..., {feature}] moves the maps of heads {heads} alone"
             return Counterexample(evidence.inputs("large", name), yours, "it moves the map of each")
     return None
 
 
-def moved_heads(evidence: Evidence, name: str) -> Tensor:
-    """Say for each head whether its map in a call is another than in the plain one."""
-    before = evidence.weights("large", "plain")
-    return (evidence.weights("large", name) - before).abs().amax(dim=(0, 2, 3)) > MOVED
+def heads_changed_by(evidence: Evidence, name: str) -> Tensor:
+    """Say for each head whether its map in a call differs from that of the first call."""
+    before = evidence.weights("large", "unmasked")
+    return (evidence.weights("large", name) - before).abs().amax(dim=(0, 2, 3)) > NOTICEABLE
 
 
 def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexample | None:
@@ -147,9 +147,9 @@ def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexa
     if call.is_causal:
         allowed = allowed & torch.ones(weights.shape[-2:], dtype=torch.bool).tril()
     # What is next to nothing without a mask may be lost with one, by underflow.
-    plain = evidence.weights(label, "plain")
-    lost = (weights <= 0.0) & ((weights < 0.0) | (plain > LEAST))
-    wrong = torch.where(allowed, lost, weights.abs() > MOVED) | weights.isnan()
+    unmasked = evidence.weights(label, "unmasked")
+    lost = (weights <= 0.0) & ((weights < 0.0) | (unmasked > LEAST))
+    wrong = torch.where(allowed, lost, weights.abs() > NOTICEABLE) | weights.isnan()
     if not wrong.any():
         return None
     n, h, i, j = (int(index) for index in torch.nonzero(wrong)[0])
@@ -184,7 +184,7 @@ def quiet_when_loud(evidence: Evidence) -> Counterexample | None:
     mask = evidence.calls["large"]["loud"].attn_mask
     assert mask is not None
     most = evidence.weights("large", "loud").masked_fill(mask, 0.0).abs().amax()
-    if most <= MOVED:
+    if most <= NOTICEABLE:
         return None
     what = f"the weight of a masked key, x {LOUD:g} times as large"
     return Counterexample(evidence.inputs("large", "loud"), shown(float(most)), "0", what)

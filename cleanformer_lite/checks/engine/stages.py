@@ -147,8 +147,8 @@ def _before_the_softmax(evidence: Evidence, comparison: Comparison) -> str:
     and rows that do not sum to 1 were divided by something else than their sum.
     """
     right = Attention(comparison.reading, LARGE.num_heads)
-    query, key, _ = comparison.parts(right, "plain")
-    scores, weights = right.scores(query, key), evidence.weights("large", "plain")
+    query, key, _ = comparison.parts(right, "unmasked")
+    scores, weights = right.scores(query, key), evidence.weights("large", "unmasked")
     if not bool((weights > SEEN).all()):
         return ""
     yours = weights.log()

@@ -152,7 +152,7 @@ def alike_tokens(sizes: Sizes, seed: int) -> Tensor:
 def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
     """Name every call of a trial, in the order in which they are made."""
     x = tokens(sizes, seed)
-    made = {"plain": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
+    made = {"unmasked": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
     if sizes.batch > 1:
         made["alone"] = Call(x[-1:])
     if sizes == LARGE:

@@ -13,7 +13,7 @@ from cleanformer_lite.checks.engine.parameters import (
     weights_before_output,
     weights_behind_a_map,
 )
-from cleanformer_lite.checks.engine.properties import MOVED
+from cleanformer_lite.checks.engine.properties import NOTICEABLE
 from cleanformer_lite.checks.engine.references import (
     count_parameters,
     run_heads,
@@ -148,8 +148,8 @@ def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
         return weights_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
     if set(failed) <= {"parameter_count", "equal_to_torch"} and _some_parts_of_one_head(evidence):
         return not heads_share(evidence, "key")
-    weights = evidence.weights("large", "plain")
-    alike = (weights - weights[:, :1]).abs().max() <= MOVED
+    weights = evidence.weights("large", "unmasked")
+    alike = (weights - weights[:, :1]).abs().max() <= NOTICEABLE
     wide = _is_wide(evidence) and not _one_of_many(evidence)
     return bool(alike) and evidence.observed.graph.unregistered == 0 and not wide
 
@@ -179,8 +179,8 @@ def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:
         return False
     if weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim:
         return False
-    weights = evidence.weights("large", "plain")
-    return bool((weights - weights[:, :1]).abs().max() <= MOVED)
+    weights = evidence.weights("large", "unmasked")
+    return bool((weights - weights[:, :1]).abs().max() <= NOTICEABLE)
 
 
 @mistake(

@@ -13,7 +13,7 @@ from cleanformer_lite.checks.engine.parameters import (
     reads_whole_input,
     weights_before_output,
 )
-from cleanformer_lite.checks.engine.properties import moved_heads
+from cleanformer_lite.checks.engine.properties import heads_changed_by
 from cleanformer_lite.checks.engine.trials import LARGE
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.checks.mistakes.layers import OF_ANOTHER_COUNT, Pair
@@ -184,7 +184,7 @@ def _a_slice_for_each_head(evidence: Evidence, failed: tuple[str, ...]) -> bool:
         return any(small) and not reads_whole_input(evidence)
     heads = torch.arange(LARGE.num_heads)
     return all(
-        bool((moved_heads(evidence, name) == (heads == owner)).all())
+        bool((heads_changed_by(evidence, name) == (heads == owner)).all())
         for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1))
     )
 
