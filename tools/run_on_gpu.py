@@ -98,7 +98,7 @@ def findings(kind: str, path: Path) -> Iterator[str]:
         yield "no recording was written"
         return
     times = Recording.load(path).times
-    yield f"{len(rows)} rows in {path.name}; rates: {Recording.load(path).rates}"
+    yield f"{len(times)} times in {path.name}; rates: {Recording.load(path).rates}"
     if kind == "cuda":
         empty = Quartiles.of(device_seconds(_nothing, 15))
         yield f"an empty graph takes {empty}: next to nothing, or the cache is flushed too little"

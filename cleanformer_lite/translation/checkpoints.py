@@ -58,7 +58,9 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
     if metadata.get("kind") != KIND:
-        raise ValueError(f"{path} holds something else: wanted a {KIND}, got {metadata.get('kind')}")
+        raise ValueError(
+            f"{path} holds something else: wanted a {KIND}, got {metadata.get('kind')}"
+        )
     return tensors, metadata
 
 

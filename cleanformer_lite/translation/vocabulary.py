@@ -41,8 +41,8 @@ def english_pieces(text: str) -> list[str]:
 def numbered(sentences: Sequence[Sequence[str]], *, ends: bool) -> Tensor:
     """Number the pieces of every sentence, and fill the shorter ones up.
 
-    Shapes: N sentences of up to L pieces -> `(N, L)`, with `ends` `(N, L + 2)`: <start> before, <end>
-        after.
+    Shapes: N sentences of up to L pieces -> `(N, L)`, with `ends` `(N, L + 2)`: <start> before,
+        <end> after.
     """
     lists = [[NUMBERS[piece] for piece in row] for row in sentences]
     lists = [[START, *row, END] for row in lists] if ends else lists

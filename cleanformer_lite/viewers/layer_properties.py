@@ -23,7 +23,7 @@ PROPERTIES = {
 
 @dataclass(frozen=True)
 class LayerProperties:
-    """What holds for one layer, a module with parameters of its own; the texts are in PROPERTIES."""
+    """What holds for one layer, a module with its own parameters; PROPERTIES has the texts."""
 
     name: str
     kind: str

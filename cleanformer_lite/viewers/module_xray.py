@@ -17,8 +17,8 @@ class ModuleXray(Viewer):
     """Modules layer by layer, and what training, moving, saving and loading do to each layer.
 
     Traits: `scans`, for each module its title, whether two calls agree, and its layers with a one
-        or a zero for each of PROPERTIES; `scan`, the one picked, counted from 0; `acts`, what has been
-        done to it, of ACTS.
+        or a zero for each of PROPERTIES; `scan`, the one picked, counted from 0; `acts`, what has
+        been done to it, of ACTS.
 
     Raises: ValueError for a scan or an act that is not there.
     """
@@ -56,7 +56,9 @@ class ModuleXray(Viewer):
             [text, *(counted(scan["layers"], at) for scan in self.scans)]
             for at, text in enumerate(PROPERTIES.values())
         ]
-        lines.append(["two calls agree", *("yes" if scan["agree"] else "no" for scan in self.scans)])
+        lines.append(
+            ["two calls agree", *("yes" if scan["agree"] else "no" for scan in self.scans)]
+        )
         columns = ["", *(scan["title"] for scan in self.scans)]
         return table("Layers of each module for which it holds", columns, lines)
 
@@ -87,7 +89,7 @@ def scan_of(title: str, module: nn.Module, example: Tensor) -> dict[str, Any]:
 
 
 def lamps(seen: Xray) -> list[dict[str, Any]]:
-    """Write the properties of each layer as a string of ones and zeros, in the order of PROPERTIES."""
+    """Write the properties of each layer as a string of ones and zeros, in their order."""
     return [
         {
             "name": layer.name,

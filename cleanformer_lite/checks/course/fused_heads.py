@@ -63,7 +63,13 @@ THIRDS = Exercise(
 
 
 def merge_case(
-    name: str, fails: str, length: int, width: int, empty: Sequence[int] = (), *, small: bool = False
+    name: str,
+    fails: str,
+    length: int,
+    width: int,
+    empty: Sequence[int] = (),
+    *,
+    small: bool = False,
 ) -> Case:
     """A case of `merge_blocks`; `empty` says which of the two blocks held no key."""
 

@@ -173,7 +173,9 @@ def with_gradient(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def loss_case(name: str, fails: str, sentences: list[list[int]], pieces: int, padding: int = 0) -> Case:
+def loss_case(
+    name: str, fails: str, sentences: list[list[int]], pieces: int, padding: int = 0
+) -> Case:
     """A case of `next_piece_loss`."""
     small = pieces <= 3
 

@@ -65,21 +65,21 @@ def fill(module: nn.Module, seed: int) -> None:
 
 
 class Memory:
-    """What a module keeps in attributes of its own, so that no call reads what an earlier one left."""
+    """Attributes of a module that calls may change, kept so that no call reads an earlier one's."""
 
     def __init__(self, module: nn.Module) -> None:
         self.parts = list(module.modules())
-        self.kept = [{n: _shallow(v) for n, v in _own_attributes(part).items()} for part in self.parts]
+        self.kept = [{n: _shallow(v) for n, v in _attributes(part).items()} for part in self.parts]
 
     def restore(self) -> None:
         """Put everything back as it was met."""
         for part, kept in zip(self.parts, self.kept, strict=True):
-            for name in _own_attributes(part).keys() - kept.keys():
+            for name in _attributes(part).keys() - kept.keys():
                 del vars(part)[name]
             vars(part).update({name: _shallow(value) for name, value in kept.items()})
 
 
-def _own_attributes(part: nn.Module) -> dict[str, Any]:
+def _attributes(part: nn.Module) -> dict[str, Any]:
     kinds = (Tensor, list, tuple, dict, type(None))
     return {n: v for n, v in vars(part).items() if not n.startswith("_") and isinstance(v, kinds)}
 

@@ -1,7 +1,7 @@
 """The process that runs answers: it has imported torch once, so that a fork of it starts at once.
 
-It holds no submission and no expected value. For every line that it is handed it forks a supervisor,
-which forks one clean process a job, holds it to its time, and clears away what it leaves.
+It holds no submission and no expected value. For every line that it is handed it forks a
+supervisor, which forks one clean process a job, limits its time, and removes what it leaves.
 """
 
 import gc

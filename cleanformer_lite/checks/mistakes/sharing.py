@@ -10,8 +10,8 @@ from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
     matrices,
+    parameters_before_output,
     reads_whole_input,
-    weights_before_output,
 )
 from cleanformer_lite.checks.engine.properties import heads_changed_by
 from cleanformer_lite.checks.engine.trials import LARGE
@@ -178,7 +178,7 @@ def _a_slice_for_each_head(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights:
         square, width = LARGE.head_dim**2, LARGE.head_dim
         small = (
-            weights_before_output(evidence, 3 * n * square, 3 * n * width)
+            parameters_before_output(evidence, 3 * n * square, 3 * n * width)
             for n in (1, LARGE.num_heads)
         )
         return any(small) and not reads_whole_input(evidence)
