@@ -29,7 +29,7 @@ NOT_TOLD = {
     "nonlinear_projection": "a norm or an activation may stand in a projection",
     "dropout_elsewhere": "dropout may fall on values or outputs too",
     "one_wide_head": "one head is an attention",
-    "dropout_unused": "it keeps no rate of dropout",
+    "dropout_unused": "it has no dropout rate",
     "one_key_head": "all heads may share one head of keys, as in multi-query attention",
     "residual_inside": "the input may be added inside",
     "heads_not_transposed": "no token reads another, so that nothing is found that attends",

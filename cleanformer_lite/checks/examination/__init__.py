@@ -45,13 +45,13 @@ from cleanformer_lite.checks.examination.mask_forms import mask_names
 from cleanformer_lite.checks.examination.questions import Examination
 
 SEED = 20261125
-# Where one of these is found, tokens mix in ways that no mask explains.
+# With one of these, tokens mix in ways that no mask explains.
 HIDES_MASKS = (
     *("samples_mixed", "merge_mixes_batch", "softmax_over_queries", "softmax_over_another_axis"),
     *("softmax_over_heads", "rows_do_not_sum_to_one"),
     *("einsum_axes_swapped", "split_without_transpose", "merge_without_transpose"),
 )
-# Found this early, it is the causal mask that a module makes itself.
+# Found before masks are tried, these come from a causal mask that the module makes itself.
 OF_OWN_MASKS = ("mask_after_softmax", "mask_multiplied", "fill_too_weak")
 OF_MASKS = (
     *("mask_after_softmax", "mask_multiplied", "mask_added", "fill_too_weak", "masked_keys_leak"),
@@ -65,18 +65,18 @@ def examine(
 ) -> ExamineReport:
     """Find every attention in a model by one call, ask each of them, and say what is wrong.
 
-    `args` and `kwargs` are a call of the model as you make it. What is asked is asked of copies on
-    weights of their own; the model is given back as it was.
+    `args` and `kwargs` are a call of the model as you make it. The questions are asked of copies
+    with parameters of their own, so the model stays as it was.
 
     Shapes: any that the model takes; an attention inside it takes and gives `(N, L, E)` or
     `(L, N, E)`.
 
-    Raises: TypeError if `model` is no module; ValueError if its weights have no values.
+    Raises: TypeError if `model` is no module; ValueError if its parameters have no values.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
-        raise ValueError("model must have weights, got some on the meta device: load them first")
+        raise ValueError("model must have its parameters loaded, got some on the meta device")
     report = ExamineReport()
     with kept_as_it_was(model):
         try:
@@ -91,8 +91,8 @@ def examine(
     if not report.modules:
         report.remarks.append(
             f"no attention was found among {len(sites)} modules: none takes (N, L, E), gives "
-            "(N, L, E), and lets one token move another; call it with two samples "
-            "or more, of three tokens or more"
+            "(N, L, E), and lets one token change another; call it with at least two samples of "
+            "at least three tokens"
         )
     return report
 
@@ -109,7 +109,7 @@ def _raised(model: nn.Module, error: Exception) -> ModuleReport:
 def _attentions(
     sites: dict[str, Site], report: ExamineReport, seed: int
 ) -> list[tuple[Bench, Site]]:
-    """Keep the innermost modules in which one token moves another."""
+    """Keep the innermost modules in which one token changes another."""
     found: dict[str, tuple[Bench, Site]] = {}
     for site in candidates(sites):
         try:
@@ -123,18 +123,18 @@ def _attentions(
                 report.remarks.append(f"{site.name}: not examined: {short(error)}")
     kept = innermost(list(found))
     if "" in found and "" not in kept and _carries_masks(found[""][0], kept):
-        kept = ["", *kept]  # what a wrapper does with masks is a question of its own
+        kept = ["", *kept]  # ask the wrapper too, because it may change the masks
     return [found[name] for name in kept]
 
 
 def _carries_masks(whole: Bench, inside: list[str]) -> bool:
-    """Say whether a whole model's masks are those of all the attentions inside it."""
+    """Say whether a model's masks may be meant for all the attentions inside it."""
     return bool(mask_names(whole)) and (len(inside) == 1 or not whole.is_cross)
 
 
 @torch.no_grad()
 def mixes_tokens(bench: Bench) -> bool:
-    """Say whether one token moves another, and not by a sum with fixed weights."""
+    """Say whether one token changes another other than linearly, as a convolution would."""
     changes, chosen = influence(bench)
     others_of = [[row for row in range(len(changes)) if row != token] for token in chosen]
     reads = any(
@@ -150,7 +150,7 @@ def mixes_tokens(bench: Bench) -> bool:
 
 
 def examine_bench(bench: Bench, site: Site, expect: Expect, owned: set[int]) -> ModuleReport:
-    """Ask one attention everything."""
+    """Ask one attention all questions."""
     if isinstance(site.module, nn.MultiheadAttention):
         expect = replace(expect, mask=None)  # True = blocked, as its documentation says
     report = ModuleReport(site.name, type(site.module).__name__)
@@ -179,14 +179,14 @@ def _below(module: nn.Module) -> list[nn.Module]:
 
 
 def _ask_all(exam: Examination, insight: heads.Insight | None) -> None:
-    exam.ask("every weight is registered", questions.keeps_its_weights)
+    exam.ask("every parameter is registered", questions.keeps_its_weights)
     exam.ask("two calls in eval() agree", questions.agrees_with_itself)
     exam.ask("its arguments are left alone", questions.leaves_its_input)
     if "two calls in eval() agree" not in exam.report.holds:
         exam.report.unknown.append("all else (no two calls agree)")
         return
     exam.ask("samples stay apart", questions.keeps_samples_apart)
-    exam.ask("every weight matrix gets a gradient", questions.trains_every_matrix)
+    exam.ask("every parameter matrix gets a gradient", questions.trains_every_matrix)
     if insight is not None:
         for what, question in (
             ("no dropout in eval()", heads.drops_nothing_in_eval),
@@ -206,16 +206,18 @@ def _ask_all(exam: Examination, insight: heads.Insight | None) -> None:
             exam.ask(what, lambda e, q=question: q(e, insight))  # type: ignore[misc]
     exam.ask("dropout works in train()", dropout.drops_in_training)
     if exam.found((*HIDES_MASKS, *OF_OWN_MASKS)):
-        exam.report.unknown.append("masks and causality (ask again once the bug above is mended)")
+        exam.report.unknown.append(
+            "masks and causality (examine again once the bug above is fixed)"
+        )
         return
     exam.ask("no token reads a later one", causality.reads_no_future)
-    exam.ask("masks hide what they are to hide", masks.asks_masks)
+    exam.ask("masks hide what they should hide", masks.asks_masks)
     if not exam.found(OF_MASKS):
         exam.ask("a causal flag hides the future, with a mask too", causality.mask_and_causal)
 
 
 def _say_layout(exam: Examination) -> None:
-    """Hold the layout against what was declared."""
+    """Compare the layout with the declared one."""
     bench, expect = exam.bench, exam.expect
     if bench.token_axis == 0 and expect.batch_first:
         exam.bug(
@@ -223,8 +225,8 @@ def _say_layout(exam: Examination) -> None:
                 "batch_first_forgotten",
                 "attention runs along the first axis, over samples",
                 tried="sample 0 changed",
-                yours="another sample's output moves",
-                target="no other sample moves",
+                yours="another sample's output changes",
+                target="no other sample changes",
             )
         )
     elif bench.token_axis == 0:

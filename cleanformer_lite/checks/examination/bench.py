@@ -1,4 +1,4 @@
-"""Ask a copy of one attention again and again: other tokens, other masks, another batch."""
+"""Call a copy of one attention again and again, with other tokens, masks and batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_TOKENS = 8
 
 @dataclass
 class Result:
-    """What a call gave back: the output, and the weights if they came with it."""
+    """The result of a call: the output, and the attention weights if it returned them."""
 
     output: Tensor
     weights: Tensor | None
@@ -35,10 +35,10 @@ Path = tuple[Any, ...]
 
 @dataclass
 class Bench:
-    """A copy of a module on weights of its own, with the call in which it was met.
+    """A copy of a module with parameters of its own, and the call that reached the module.
 
-    `inputs` and `context` say where in the call the tokens stand that ask, and, in cross-attention,
-    the tokens that are asked. `token_axis` is 1 for `(N, L, E)` and 0 for `(L, N, E)`.
+    `inputs` says where in the call the query tokens are, `context` where the key tokens are if it
+    is cross-attention. `token_axis` is 1 for `(N, L, E)` and 0 for `(L, N, E)`.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Bench:
 
     @property
     def source(self) -> Tensor:
-        """Return the tokens that are asked."""
+        """Return the key tokens."""
         return self.c if self.is_cross else self.x
 
     def call(self, source: Tensor | None = None, x: Tensor | None = None, **named: Any) -> Result:
@@ -92,11 +92,11 @@ class Bench:
         return read_result(self.module(*args, **kwargs), self)
 
     def tokens(self, tensor: Tensor) -> Tensor:
-        """Lay a tensor out as `(N, L, E)`."""
+        """Lay out a tensor as `(N, L, E)`."""
         return tensor if self.token_axis == 1 else tensor.transpose(0, 1)
 
     def changed(self, token: int | slice, by: float = 2.0, sample: int | None = None) -> Tensor:
-        """Return the tokens that are asked, one of them changed."""
+        """Return the key tokens, one of them changed."""
         other = self.source.clone()
         step = by * torch.tensor([1.0, -2.0, 0.5, 1.5], dtype=other.dtype)
         view = self.tokens(other)
@@ -109,7 +109,7 @@ def read_result(result: Any, bench: Bench) -> Result:
     """Take output and weights out of whatever a module returns."""
     output = main_output(result, [bench.x])
     if output is None:
-        raise NotAskedError(f"it returned {type(result).__name__}, and no tensor in it")
+        raise NotAskedError(f"it returned {type(result).__name__} without a tensor")
     keys, length = bench.keys, bench.length
     others = [t for t in tensors_in(result) if t is not output and t.is_floating_point()]
     maps = [t for t in others if t.dim() in (3, 4) and tuple(t.shape[-2:]) == (length, keys)]
@@ -119,7 +119,7 @@ def read_result(result: Any, bench: Bench) -> Result:
 
 
 def make_bench(site: Site, seed: int) -> Bench:
-    """Copy a module, give it weights that are far from special, and find the tokens in its call.
+    """Copy a module, give it generic parameters, and find the tokens in its call.
 
     Raises: NotAskedError if it cannot be copied or called again.
     """
@@ -174,7 +174,7 @@ def make_bench(site: Site, seed: int) -> Bench:
 
 @torch.no_grad()
 def _is_asked(bench: Bench) -> bool:
-    """Say whether an output reads more of the other tokens than those at its own position."""
+    """Say whether an output reads other tokens than those at its own position."""
     before = bench.call().output
     other = bench.c.clone()
     other[:, -1] += 1.5
@@ -193,7 +193,7 @@ def _same_batch(t: Tensor, main: Tensor) -> bool:
 
 
 def _paths(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Path, Tensor]]:
-    """List where tensors stand in a call: positions and names, one level down at the most."""
+    """List the paths of tensors in a call: positions and names, at most one level deep."""
     found: list[tuple[Path, Tensor]] = []
     for key, value in (*enumerate(args), *kwargs.items()):
         if isinstance(value, Tensor):
@@ -205,7 +205,7 @@ def _paths(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Path, Te
 
 
 def put(args: list[Any], kwargs: dict[str, Any], paths: list[Path], value: Tensor) -> None:
-    """Put one tensor wherever it stands in a call."""
+    """Put a tensor at some paths of a call."""
     for key, *inside in paths:
         holder: Any = args if isinstance(key, int) else kwargs
         for name in inside:
@@ -215,7 +215,7 @@ def put(args: list[Any], kwargs: dict[str, Any], paths: list[Path], value: Tenso
 
 
 def _token_axis(bench: Bench) -> int:
-    """Find the axis along which tokens are mixed; 1 if there is none or both are."""
+    """Find the axis along which tokens are mixed; 1 if that is neither axis, or both."""
     if bench.x.shape[0] < 2 or bench.is_cross:
         return _axis_of_cross(bench) if bench.is_cross else 1
     if bench.x.shape[1] < 2:
@@ -233,7 +233,7 @@ def _axis_of_cross(bench: Bench) -> int:
 
 
 def _moves(bench: Bench, source: tuple[int, int], target: tuple[int, int]) -> bool:
-    """Say whether the output at one position moves with the input at another."""
+    """Say whether the input at one position changes the output at another."""
     other = bench.x.clone()
     other[source] += 1.5
     with torch.no_grad():

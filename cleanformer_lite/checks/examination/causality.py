@@ -1,4 +1,4 @@
-"""Ask whether the future is hidden: as called, by a flag, and with a mask beside it."""
+"""Ask whether the future is hidden: as called, by a flag, and by a flag with a mask."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cleanformer_lite.checks.examination.questions import Examination
 
 
 def reads_no_future(exam: Examination) -> bool | None:
-    """Ask which tokens an output reads in the call as it was met."""
+    """Ask which tokens an output reads in the recorded call."""
     bench = exam.bench
     if bench.is_cross:
         raise NotAskedError("it is cross-attention")
@@ -47,14 +47,14 @@ def reads_no_future(exam: Examination) -> bool | None:
                 "causal_mask_shifted",
                 "an output reads a later token" if len(places) else "a token does not read itself",
                 tried=f"token {chosen[column]} changed",
-                yours=f"output {row} moves" if len(places) else "its own output stays",
-                target=f"output {row} stays" if len(places) else "its own output moves",
+                yours=f"output {row} changes" if len(places) else "its own output stays",
+                target=f"output {row} stays" if len(places) else "its own output changes",
             )
         )
         return None
     if found == "full":
         exam.report.notes.append(
-            "every token reads every other, later ones too (not declared causal)"
+            "every token reads every other, even later ones (not declared causal)"
         )
     else:
         exam.report.unknown.append(f"causality (which token reads which: {found}; not declared)")
@@ -62,12 +62,12 @@ def reads_no_future(exam: Examination) -> bool | None:
 
 
 def mask_and_causal(exam: Examination) -> bool | None:
-    """Ask whether a mask and causality both count."""
+    """Ask whether a mask and causality both take effect."""
     bench = exam.bench
     if bench.is_cross or bench.length < 3:
-        raise NotAskedError("asked of self-attention on three tokens or more")
+        raise NotAskedError("it takes self-attention and at least three tokens")
     if any(isinstance(part, nn.MultiheadAttention) for part in bench.module.modules()):
-        raise NotAskedError("is_causal is a hint of torch's own that a causal mask is given")
+        raise NotAskedError("in torch is_causal only hints that the mask is causal")
     flag = next((name for name in bench.names if name in FLAGS), None)
     is_built_in = exam.is_causal
     if flag is None and not is_built_in:
@@ -89,15 +89,15 @@ def mask_and_causal(exam: Examination) -> bool | None:
     if is_built_in:
         carried = [form for form in used if _may_carry(exam, form)]
         if carried:
-            raise NotAskedError(f"{carried[0].name} may carry the causality itself")
+            raise NotAskedError(f"{carried[0].name} may be meant to hide the future itself")
     return all(_counts_both(exam, form, words, given, upper, chosen) for form in used)
 
 
 def _may_carry(exam: Examination, form: Form) -> bool:
-    """Say whether a mask may be meant to bring the causality along, so that none is left without.
+    """Say whether a mask may be meant to hide the future, so that without it nothing does.
 
-    A mask of padding is not. Neither is one that the caller left out of a call that was declared
-    causal: the module was causal without it.
+    A padding mask is not. Neither is a mask that the caller left out of a call that was declared
+    causal, because the module was causal without it.
     """
     if "pad" in form.name or not (form.is_pair or form.shape == "key4"):
         return False
@@ -108,7 +108,7 @@ def _may_carry(exam: Examination, form: Form) -> bool:
 def _say_flag(
     exam: Examination, flag: str, reads: Tensor, upper: Tensor, chosen: list[int]
 ) -> None:
-    """Say what a causal flag does that does not hide the future, or hides too much."""
+    """Report a causal flag that does not hide the future, or hides too much."""
     places = (reads & upper).nonzero()
     row, column = (int(i) for i in places[0]) if len(places) else (0, 0)
     earlier = torch.tensor(chosen)[None] < torch.arange(len(reads))[:, None]
@@ -121,8 +121,8 @@ def _say_flag(
             if late
             else f"{flag}=True hides a token itself",
             tried=f"{flag}=True, token {chosen[column]} changed",
-            yours=f"output {row} moves" if late else "its own output stays",
-            target=f"output {row} stays" if late else "its own output moves",
+            yours=f"output {row} changes" if late else "its own output stays",
+            target=f"output {row} stays" if late else "its own output changes",
         )
     )
 
@@ -135,7 +135,7 @@ def _counts_both(
     upper: Tensor,
     chosen: list[int],
 ) -> bool:
-    """Say whether a mask and causality both hide what they hide alone."""
+    """Say whether a mask and causality together hide what each hides alone."""
     bench = exam.bench
     allowed = everything(bench)
     allowed[:, :, 1] = False
@@ -148,7 +148,7 @@ def _counts_both(
     exam.bug(
         named(
             "masks_joined_by_or" if lost and dropped else "causal_mask_shifted",
-            f"{'the mask' if dropped else 'causality'} is forgotten when both are given",
+            f"{'the mask' if dropped else 'causality'} is ignored when both are given",
             tried=f"{form} hides token 1; {words}",
             yours="token 1 is read" if dropped else "a later token is read",
             target="neither is",

@@ -1,4 +1,4 @@
-"""Copy an attention and the call in which it was met, so that nothing of the model is touched."""
+"""Copy an attention and its recorded call, so that the model is left alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CACHES = ("past", "cache")
 
 
 def by_name(site: Site) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Name all arguments but the first, as far as forward's signature says how."""
+    """Turn all arguments but the first into named ones, as far as forward's signature allows."""
     parameters = forward_parameters(site.module)
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if len(positional) < len(site.args):
@@ -30,7 +30,7 @@ def by_name(site: Site) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def copied(module: nn.Module) -> nn.Module:
-    """Copy a module; results that it keeps from an earlier call are copied without their graph."""
+    """Copy a module; results kept from an earlier call are copied without their graph."""
     kept: dict[int, Any] = {}
     for part in module.modules():
         for value in tensors_in(vars(part)):
@@ -50,7 +50,7 @@ def copied(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def fill(module: nn.Module, seed: int) -> None:
-    """Give a copy weights without zeros and ones, so that nothing stays hidden behind them."""
+    """Give a copy parameters without zeros and ones, because these may hide a mistake."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         if not parameter.is_floating_point():
@@ -72,7 +72,7 @@ class Memory:
         self.kept = [{n: _shallow(v) for n, v in _attributes(part).items()} for part in self.parts]
 
     def restore(self) -> None:
-        """Put everything back as it was met."""
+        """Put the first values back."""
         for part, kept in zip(self.parts, self.kept, strict=True):
             for name in _attributes(part).keys() - kept.keys():
                 del vars(part)[name]
@@ -89,7 +89,7 @@ def _shallow(value: Any) -> Any:
 
 
 def without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Switch a cache off: a call must not depend on the one before."""
+    """Switch a cache off, because a call must not depend on the one before."""
     kept = dict(kwargs)
     for name, value in kwargs.items():
         if name == "use_cache":

@@ -1,4 +1,4 @@
-"""Where scores become weights, read from the operations of one call."""
+"""Find where scores become weights, from the operations of one call."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def sums_to_one(weights: Tensor) -> int | None:
 
 
 def _is_map(weights: Tensor, length: int, keys: int) -> bool:
-    """Say whether weights are of queries and keys that are the tokens themselves."""
+    """Say whether the queries and keys of weights are the tokens themselves."""
     return weights.dim() >= 2 and tuple(weights.shape[-2:]) in ((length, keys), (keys, length))
 
 
@@ -138,7 +138,7 @@ def _summed_size(event: Event) -> int:
 
 
 def _mixed_by(event: Event, weights: Tensor) -> tuple[Tensor, int | None, Tensor] | None:
-    """Say whether a product takes the weights: the other factor, the axis summed over, and them."""
+    """Return the other factor, the axis summed over and the weights, if a product takes weights."""
     first, second = event.inputs[-2:]
     if first.requires_grad is False and second.requires_grad is False:
         return None
@@ -183,9 +183,9 @@ def _summed_axis(event: Event, is_first: bool, turned: bool) -> int | None:
 
 
 def factor_of_scores(core: Core, events: list[Event]) -> float | None:
-    """Return what the product of a projected query and key is multiplied by in all.
+    """Return the factor between scores and the product of projected query and key.
 
-    None where it is not one number: a norm, or something added.
+    None if it is not one number, because of a norm or of something added.
     """
     if core.query is None or core.key is None:
         return None
@@ -225,9 +225,9 @@ def ratio(core: Core, events: list[Event]) -> float | None:
 
 
 def gain(tensor: Tensor, events: list[Event]) -> float | None:
-    """Return by how much a number of query or key grows after its projection, if it is constant.
+    """Return the constant factor between a query or key and its projection, if there is one.
 
-    Turning by a position keeps lengths, so that rotated queries are measured as well.
+    Rotations keep lengths, so that rotated queries are measured too.
     """
     outputs = [e.output for e in events if e.kind in PROJECTIONS and e.output.requires_grad]
     if not tensor.requires_grad:

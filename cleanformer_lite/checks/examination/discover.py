@@ -1,4 +1,4 @@
-"""Find every attention inside a model: run it once, and ask each module that may be one."""
+"""Find every attention inside a model, by running it once and testing each candidate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_MIXERS = (nn.RNNBase, nn.RNNCellBase, nn.modules.conv._ConvNd, nn.Embeddin
 
 @dataclass
 class Site:
-    """One module of a model and the first call that it got, as it came."""
+    """One module of a model, with the first call that it got."""
 
     name: str
     module: nn.Module
@@ -49,14 +49,14 @@ def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
 
 
 def main_output(output: object, given: Iterable[Tensor]) -> Tensor | None:
-    """Return the tensor of a result that is shaped as one that was given, else its first one."""
+    """Return a result's first tensor with the shape of an input, or else its first tensor."""
     found = [part for part in tensors_in(output) if part.is_floating_point()]
     shapes = {tensor.shape for tensor in given if tensor.dim() == 3}
     return next((part for part in found if part.shape in shapes), next(iter(found), None))
 
 
 def _uncompiled() -> AbstractContextManager[Any]:
-    """Run what is compiled as it was written, so that it can be watched."""
+    """Run compiled code as it was written, so that it can be watched."""
     if "torch._dynamo" not in sys.modules:
         return nullcontext()
     stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
@@ -65,7 +65,7 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 @contextmanager
 def kept_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Give a model back as it came: mode, gradients, buffers, parameters, and random numbers."""
+    """Restore a model after the body: mode, gradients, buffers, parameters, and random numbers."""
     modes = {module: module.training for module in model.modules()}
     gradients = {p: p.grad for p in model.parameters()}
     values = {t: t.detach().clone() for t in (*model.buffers(), *model.parameters())}
@@ -101,7 +101,7 @@ def kept_as_it_was(model: nn.Module) -> Iterator[None]:
 def record_calls(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Site]:
-    """Run a model once in evaluation mode, and write down the first call of every module in it."""
+    """Run a model once in evaluation mode, and record the first call of every module."""
     names = {module: name for name, module in model.named_modules()}
     sites: dict[str, Site] = {}
 
@@ -127,7 +127,7 @@ def record_calls(
 def _call_with_gradients(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sites: dict[str, Site]
 ) -> None:
-    """Call a model, without gradients only where some kernel has none on this device."""
+    """Call a model, without gradients only if a kernel has none on this device."""
     try:
         model(*args, **kwargs)
     except (RuntimeError, NotImplementedError):
@@ -139,7 +139,7 @@ def _call_with_gradients(
 
 
 def candidates(sites: dict[str, Site]) -> list[Site]:
-    """Keep what may be an attention: E numbers a token in, E out, and weights of its own."""
+    """Keep modules that may be an attention: E numbers a token in and out, and parameters."""
     return [site for site in sites.values() if _may_attend(site)]
 
 
@@ -162,12 +162,12 @@ def _may_attend(site: Site) -> bool:
 
 
 def _reads_like_attention(module: nn.Module) -> bool:
-    """Say whether a module calls itself one."""
+    """Say whether a module's name or arguments sound like attention."""
     return "att" in type(module).__name__.lower()
 
 
 def innermost(found: list[str]) -> list[str]:
-    """Keep the names that have no other one below them."""
+    """Keep the names of modules that contain no other."""
     below = [(f"{name}." if name else "", name) for name in found]
     return [
         name
@@ -177,9 +177,9 @@ def innermost(found: list[str]) -> list[str]:
 
 
 def forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
-    """List forward's parameters, those of base classes too where it passes anything on.
+    """List forward's parameters, with those of base classes if it passes arguments on.
 
-    Where it takes anything and its bases say no more, those of `call` are listed, as in Keras.
+    If neither names any, list those of `call`, as in Keras.
     """
     found: dict[str, inspect.Parameter] = {}
     kinds = [kind for kind in type(module).__mro__ if kind is not nn.Module]

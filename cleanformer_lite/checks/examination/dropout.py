@@ -14,7 +14,7 @@ from cleanformer_lite.checks.examination.questions import Examination
 
 
 def _dropouts(module: nn.Module) -> list[str]:
-    """List where a module keeps a rate of dropout."""
+    """List the attributes that hold a module's dropout rates."""
     found = [
         n for n, part in module.named_modules() if isinstance(part, nn.modules.dropout._DropoutNd)
     ]
@@ -26,11 +26,11 @@ def _dropouts(module: nn.Module) -> list[str]:
 
 
 def drops_in_training(exam: Examination) -> bool | None:
-    """Dropout that a module was built with does something in training mode."""
+    """Ask whether dropout does something in training mode."""
     bench = exam.bench
     rates = _rates(bench.module)
     if not rates:
-        raise NotAskedError("it keeps no rate of dropout")
+        raise NotAskedError("it has no dropout rate")
     was_built_with_it = any(value > 0 for _, _, value in rates)
     train: dict[str, Any] = {"training": True} if "training" in bench.names else {}
     try:
@@ -46,21 +46,21 @@ def drops_in_training(exam: Examination) -> bool | None:
     if differ(first, second, first):
         return True
     if not was_built_with_it:
-        raise NotAskedError("it was built without")
+        raise NotAskedError("its dropout rate is 0")
     exam.bug(
         named(
             "dropout_unused",
             f"dropout does nothing: {', '.join(_dropouts(bench.module)[:3])}",
             tried="p = 0.5, train(), the same input twice",
             yours="equal outputs",
-            target="outputs that differ",
+            target="different outputs",
         )
     )
     return None
 
 
 def _rates(module: nn.Module) -> list[tuple[object, str, float]]:
-    """List every rate of dropout that a module keeps: where, under which name, how much."""
+    """List every dropout rate of a module: its owner, its name, its value."""
     found: list[tuple[object, str, float]] = []
     for part in module.modules():
         if isinstance(part, nn.modules.dropout._DropoutNd):

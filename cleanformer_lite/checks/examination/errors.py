@@ -1,10 +1,10 @@
-"""What cannot be asked, and errors on one line."""
+"""Questions that cannot be asked, and errors on one line."""
 
 from __future__ import annotations
 
 
 class NotAskedError(Exception):
-    """A question that this module gives no way to ask; the message says why."""
+    """Raised if a question cannot be asked of a module; the message says why."""
 
 
 def short(error: BaseException, width: int = 160) -> str:

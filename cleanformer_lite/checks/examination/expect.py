@@ -1,4 +1,4 @@
-"""What you mean your attention to do; behaviour alone cannot tell it."""
+"""Declare what an attention is meant to do, because behaviour alone cannot tell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GROUPED = ("interleave", "tile")
 
 @dataclass(frozen=True)
 class Expect:
-    """What was meant. What is None is found out where it can be, and called unknown where not.
+    """What an attention is meant to do; a None is found out, or reported as unknown.
 
     `causal`: no output may change when a later token does. `mask`: what True (or 1) says of a key:
     "keep" it, "block" it; "add" for a mask of numbers that are added to the scores. `batch_first`:
@@ -41,7 +41,7 @@ class Expect:
     def parse(cls, text: str) -> Expect:
         """Read what the command line says: `causal,mask=keep,scaled=no`.
 
-        Raises: ValueError, naming the words that are known, for a word that is not.
+        Raises: ValueError, naming the known words, for an unknown one.
         """
         meant: dict[str, Any] = {}
         names = [field.name for field in fields(cls)]
@@ -55,7 +55,7 @@ class Expect:
 
 
 def _truth(word: str, value: str) -> bool:
-    """Read yes or no; a word alone says yes."""
+    """Read yes or no; a word alone means yes."""
     known = {
         "": True,
         "yes": True,

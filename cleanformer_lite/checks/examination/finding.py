@@ -1,4 +1,4 @@
-"""What an examination says: findings, what holds, notes, and what was not asked."""
+"""The report of an examination: bugs, properties that hold, notes, and open questions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class AttentionBugError(AssertionError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One bug: what was observed, the mistake that does it if that is certain, and a case.
+    """One bug: what was observed, the mistake behind it if that is certain, and a case.
 
-    `mistake` is a name from `MISTAKES`, empty where no name can be proved.
+    `mistake` is a name from `MISTAKES`, empty if none can be proved.
     """
 
     what: str
@@ -29,7 +29,7 @@ class Finding:
     target: str = ""
 
     def lines(self, most: int = 3) -> list[str]:
-        """Write it down in three lines, or in fewer where a module has more than one."""
+        """Write the bug in three lines, or in fewer if a module has several bugs."""
         name = f" [{self.mistake}]" if self.mistake else ""
         first = f"BUG{name} {self.what}"
         found = [first + (f": {self.cause}." if self.cause else ".")]
@@ -46,9 +46,9 @@ class Finding:
 
 @dataclass
 class ModuleReport:
-    """What was found about one attention.
+    """The report on one attention.
 
-    `reads` says which output (row) moves with which token (column) in the call as it was met.
+    `reads` says which output (row) changes with which token (column) in the recorded call.
     """
 
     where: str
@@ -60,7 +60,7 @@ class ModuleReport:
     reads: list[list[bool]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Write it down: eight lines at the most."""
+        """Write the report in at most eight lines."""
         found = [f"{self.where or '(the module)'}: {self.what}"]
         most = {1: 3, 2: 2}.get(len(self.findings), 1)
         shown = self.findings if len(self.findings) <= 4 else self.findings[:3]
@@ -80,14 +80,14 @@ class ModuleReport:
 
     @property
     def content(self) -> tuple[object, ...]:
-        """Return all but the name, so that equal layers can be shown once."""
+        """Return everything but the name, so that equal layers are shown once."""
         bugs = tuple((f.mistake, f.what) for f in self.findings)
         return (self.what, bugs, tuple(self.holds), tuple(self.unknown))
 
 
 @dataclass
 class ExamineReport:
-    """The result of `examine`: one report for each attention that was found."""
+    """The result of `examine`: one report for each attention found."""
 
     modules: list[ModuleReport] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

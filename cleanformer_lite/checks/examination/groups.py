@@ -1,4 +1,4 @@
-"""Ask about groups: whether query heads stay apart, and which key heads they read."""
+"""Ask whether query heads stay apart, and which key heads they read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cleanformer_lite.checks.examination.trace import PROJECTIONS
 
 
 def keeps_query_heads_apart(exam: Examination, insight: Insight) -> bool | None:
-    """A score reads the numbers of one query head, none of them added to another's."""
+    """Ask whether a score reads one query head, not a sum of several."""
     bench, core = exam.bench, insight.core
     scores = core.product if core.product is not None else core.scores
     if bench.is_cross or bench.length < 2 or scores is None or not scores.requires_grad:
@@ -36,9 +36,9 @@ def keeps_query_heads_apart(exam: Examination, insight: Insight) -> bool | None:
         exam.bug(
             named(
                 "grouped_heads_summed",
-                f"{times} heads of queries are added up before they meet a key",
+                f"{times} query heads are summed before they meet a key",
                 tried="the gradient of one score, with respect to the projected query",
-                yours=f"each number stands in it {times} times",
+                yours=f"each number occurs in it {times} times",
                 target="once",
             )
         )
@@ -47,13 +47,13 @@ def keeps_query_heads_apart(exam: Examination, insight: Insight) -> bool | None:
 
 
 def reads_every_head(exam: Examination, insight: Insight) -> bool | None:
-    """The output reads every head, and not only their sum."""
+    """Ask whether the output reads every head, not only their sum."""
     core, heads, length = insight.core, exam.heads, exam.bench.length
     output = insight.output
     factors = torch.linspace(0.7, 1.9, output.numel(), dtype=output.dtype).view(output.shape)
     if _is_sum(core, heads):
         case = {"tried": "the product of weights and values", "yours": "no axis of heads"}
-        exam.bug(named("heads_summed", "the heads are added up", **case, target="one"))
+        exam.bug(named("heads_summed", "the heads are summed", **case, target="one"))
         return None
     case = {"tried": "the gradient of the output, with respect to each head"}
     for tensor in (core.mixed, core.weights):
@@ -74,15 +74,15 @@ def reads_every_head(exam: Examination, insight: Insight) -> bool | None:
             exam.bug(named("only_last_head", f"{len(idle)} heads are not read", **case))
             return None
         if tensor is core.mixed and torch.allclose(read, read[:1].expand_as(read), rtol=1e-4):
-            case |= {"yours": "the same for all", "target": "one of its own for each"}
-            exam.bug(named("heads_summed", "the heads are added up", **case))
+            case |= {"yours": "the same for all", "target": "a different one for each"}
+            exam.bug(named("heads_summed", "the heads are summed", **case))
             return None
         return True
     return None
 
 
 def _is_sum(core: Core, heads: int) -> bool:
-    """Say whether the product with the values has added up the heads of both its factors."""
+    """Say whether the product with the values sums over heads."""
     if core.mixed is None or core.value is None or core.is_fused or heads < 2:
         return False
     shapes = (core.weights.shape, core.value.shape)
@@ -93,7 +93,7 @@ def _is_sum(core: Core, heads: int) -> bool:
 
 
 def _times(values: Tensor) -> int:
-    """Say how often every number stands among others; 1 unless all stand there equally often."""
+    """Return how often every number occurs; 1 unless all occur equally often."""
     values = values.sort().values
     step = values.diff() > 1e-5 * values.abs().max()
     sizes = torch.diff(
@@ -103,7 +103,7 @@ def _times(values: Tensor) -> int:
 
 
 def pairs_key_heads(exam: Examination, insight: Insight) -> bool | None:
-    """Keys and values of a head come from one group, laid out as was declared."""
+    """Ask whether keys and values of a head come from one group, in the declared layout."""
     keys, values = (_layout(part, insight.core, exam) for part in ("key", "value"))
     if not keys or not values or len(set(keys)) in (1, len(keys)):
         return None  # no groups
@@ -113,7 +113,11 @@ def pairs_key_heads(exam: Examination, insight: Insight) -> bool | None:
     if keys != values:
         case = {"tried": "which heads have equal keys, which equal values"}
         case |= {"yours": f"keys {ours}, values {theirs}", "target": "one layout for both"}
-        exam.bug(named("grouped_heads_tiled", "a head's keys and values are two groups'", **case))
+        exam.bug(
+            named(
+                "grouped_heads_tiled", "a head's keys and values come from different groups", **case
+            )
+        )
         return None
     if exam.expect.grouped is None:
         if not tiled:
@@ -127,15 +131,15 @@ def pairs_key_heads(exam: Examination, insight: Insight) -> bool | None:
     case = {"tried": "which heads have equal keys", "yours": ours}
     if tiled:
         case["target"] = " ".join(str(head * count // len(keys)) for head in range(len(keys)))
-        exam.bug(named("grouped_heads_tiled", "heads of keys are laid out in turn", **case))
+        exam.bug(named("grouped_heads_tiled", "key heads are laid out in turn", **case))
     else:
         case["target"] = " ".join(str(head % count) for head in range(len(keys)))
-        exam.bug(Finding("heads of keys are laid out in groups, declared in turn", **case))
+        exam.bug(Finding("key heads are laid out in groups, but declared in turn", **case))
     return None
 
 
 def _layout(part: str, core: Core, exam: Examination) -> list[int]:
-    """Number the heads of keys or values, equal ones alike; nothing where heads were not seen."""
+    """Number the heads of keys or values, equal heads alike; empty if no heads were seen."""
     tensor, heads = getattr(core, part), exam.heads
     if tensor is None or heads < 3:
         return []

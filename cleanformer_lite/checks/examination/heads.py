@@ -1,4 +1,4 @@
-"""Read off a call as it runs: scale, softmax axis, heads, and where tokens get mixed."""
+"""Ask about heads from one watched call: their maps, what they read, where tokens mix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cleanformer_lite.checks.examination.trace import Watch, watch
 
 
 class Insight:
-    """One watched call of an attention: its cores, and the tokens that it was called on."""
+    """One watched call of an attention: its cores and its tokens."""
 
     def __init__(self, exam: Examination) -> None:
         bench = exam.bench
@@ -44,7 +44,7 @@ def count_heads(insight: Insight, batch: int) -> int:
 
 
 def heads_differ(exam: Examination, insight: Insight) -> bool | None:
-    """Heads have maps of their own."""
+    """Ask whether heads have maps of their own."""
     maps = _maps(insight, exam.bench.batch)
     if len(maps) < 2:
         raise NotAskedError("it has one head")
@@ -52,11 +52,11 @@ def heads_differ(exam: Examination, insight: Insight) -> bool | None:
     if not all(torch.allclose(first, other, atol=1e-6) for other in maps[1:]):
         return True
     if bool((first - first.mean(-1, keepdim=True)).abs().max() < 1e-6):
-        raise NotAskedError("all weights are alike")
+        raise NotAskedError("all weights are equal")
     exam.bug(
         named(
             "shared_layer",
-            f"all {len(maps)} heads have one map",
+            f"all {len(maps)} heads have the same map",
             tried="the maps of two heads",
             yours="equal",
             target="different",
@@ -66,7 +66,7 @@ def heads_differ(exam: Examination, insight: Insight) -> bool | None:
 
 
 def _maps(insight: Insight, batch: int) -> list[Tensor]:
-    """List the maps of the first sample, one a head."""
+    """List the maps of the first sample, one for each head."""
     found = []
     for core in insight.cores:
         weights = core.weights.detach()
@@ -80,7 +80,7 @@ def _maps(insight: Insight, batch: int) -> list[Tensor]:
 
 
 def heads_read_everything(exam: Examination, insight: Insight) -> bool | None:
-    """Every head reads all of the input."""
+    """Ask whether every head reads all of the input."""
     core = insight.core
     if insight.output.requires_grad and not core.weights.requires_grad:
         exam.bug(
@@ -125,7 +125,7 @@ def heads_read_everything(exam: Examination, insight: Insight) -> bool | None:
 
 
 def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
-    """After the weighted sum each token goes its own way."""
+    """Ask whether tokens stay apart after the weighted sum."""
     bench, core = exam.bench, insight.core
     if core.mixed is None or not core.mixed.requires_grad or core.mixed.dim() < 3:
         raise NotAskedError("the weighted sum was not seen")
@@ -161,7 +161,7 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
             exam.bug(
                 named(
                     "merge_without_transpose",
-                    f"output {token} is put together from several tokens' weighted sums",
+                    f"output {token} is made from several tokens' weighted sums",
                     tried=f"the gradient of output {token}",
                     yours=f"rows {[int(i) for i in tokens.nonzero()]} of the weighted sum",
                     target=f"row {token}",
@@ -172,7 +172,7 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
 
 
 def _say_if_merged(exam: Examination, insight: Insight, mixed: Tensor) -> None:
-    """Name samples that are mixed by the merge: each weighted sum still reads one sample."""
+    """Name the merge if it mixes samples, and each weighted sum still reads one sample."""
     for part in mixed.flatten(1).sum(1):
         gradient = torch.autograd.grad(part, insight.x, retain_graph=True, allow_unused=True)[0]
         if gradient is None:
@@ -183,7 +183,7 @@ def _say_if_merged(exam: Examination, insight: Insight, mixed: Tensor) -> None:
 
 
 def heads_are_mixed(exam: Examination, insight: Insight) -> bool | None:
-    """The heads are mixed by a projection after the weighted sum."""
+    """Ask whether a projection mixes the heads after the weighted sum."""
     core = insight.core
     if len(insight.cores) > 1 or core.mixed is None:
         raise NotAskedError("the weighted sum was not seen in one piece")
@@ -197,8 +197,8 @@ def heads_are_mixed(exam: Examination, insight: Insight) -> bool | None:
         exam.bug(
             named(
                 "no_output_projection",
-                "the output is the weighted sums of the heads, side by side",
-                tried="output beside the weighted sums",
+                "the output is the heads' weighted sums, side by side",
+                tried="the output and the weighted sums",
                 yours="the same numbers",
                 target="a projection of them",
             )
@@ -209,17 +209,19 @@ def heads_are_mixed(exam: Examination, insight: Insight) -> bool | None:
 
 
 def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
-    """Values are not the keys."""
+    """Ask whether values differ from keys."""
     core = insight.core
     if core.value is None or core.key is None:
         raise NotAskedError("values and keys were not seen")
     if _is_query(core) and _idle(exam):
         case = {
-            "tried": "queries beside keys",
+            "tried": "the queries and the keys",
             "yours": "equal",
             "target": "projections of their own",
         }
-        exam.bug(named("key_uses_query", "the keys are the queries, a projection is left", **case))
+        exam.bug(
+            named("key_uses_query", "the keys are the queries, and a projection is unused", **case)
+        )
     value, key = core.value.detach(), core.key.detach()
     if value.numel() != key.numel():
         return True
@@ -233,8 +235,8 @@ def values_are_their_own(exam: Examination, insight: Insight) -> bool | None:
         exam.bug(
             named(
                 "value_uses_key",
-                "the values are the keys, and a projection is left over",
-                tried="values beside keys",
+                "the values are the keys, and a projection is unused",
+                tried="the values and the keys",
                 yours="equal",
                 target="a projection of their own",
             )
@@ -249,7 +251,7 @@ def _idle(exam: Examination) -> bool:
 
 
 def _is_query(core: Core) -> bool:
-    """Say whether keys are queries, but for a factor."""
+    """Say whether keys equal queries up to a factor."""
     if core.query is None or core.key is None or core.query.numel() != core.key.numel():
         return False
     query, key = core.query.detach(), core.key.detach()
@@ -261,7 +263,7 @@ def _is_query(core: Core) -> bool:
 
 
 def drops_nothing_in_eval(exam: Examination, insight: Insight) -> bool | None:
-    """No dropout is switched on in evaluation mode."""
+    """Ask whether dropout is off in evaluation mode."""
     seen: Watch = insight.seen
     if not seen.dropped:
         return True
@@ -270,7 +272,7 @@ def drops_nothing_in_eval(exam: Examination, insight: Insight) -> bool | None:
             "dropout_in_eval",
             "dropout is on in eval()",
             tried="a call in eval()",
-            yours="a rate above 0 was used",
+            yours="a dropout rate above 0",
             target="0",
         )
     )

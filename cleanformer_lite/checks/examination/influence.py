@@ -1,4 +1,4 @@
-"""Which output moves with which token."""
+"""Measure which output changes with which token."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def positions(bench: Bench) -> list[int]:
 
 @torch.no_grad()
 def influence(bench: Bench, by: float = 2.0, **named: Any) -> tuple[Tensor, list[int]]:
-    """Return `(L, P)`: how much each output moves with each chosen token, relative to the largest.
+    """Return how much each output changes with each chosen token, and the P chosen tokens.
 
-    The chosen tokens come with it.
+    Shapes: `(L, P)`, relative to the largest output.
     """
     before = bench.tokens(bench.call(**named).output)
     top = max(float(before.nan_to_num().abs().max()), 1e-3)
@@ -39,7 +39,7 @@ def influence(bench: Bench, by: float = 2.0, **named: Any) -> tuple[Tensor, list
 
 
 def pattern(changes: Tensor, chosen: list[int]) -> str:
-    """Name the pattern: full, causal, or what kind of neither."""
+    """Name the pattern of who reads whom: full, causal, or another."""
     reads = changes > TOLERANCE
     queries, tokens = torch.arange(len(reads))[:, None], torch.tensor(chosen)[None]
     for name, allowed in (

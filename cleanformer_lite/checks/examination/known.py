@@ -1,4 +1,4 @@
-"""Findings that carry the name, cause, thread and fix of a known mistake."""
+"""Make findings with the name, cause, thread and fix of a known mistake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cleanformer_lite.checks.mistakes import MISTAKES
 
 
 def named(mistake: str, what: str, **case: str) -> Finding:
-    """Make a finding of a mistake that is certain."""
+    """Make a finding of a known mistake."""
     known = MISTAKES.get(mistake)
     if known is None:
         return Finding(what, mistake, **case)
@@ -26,7 +26,7 @@ def number(value: Any) -> str:
 
 
 def worst(ours: Tensor, theirs: Tensor) -> tuple[str, str, str]:
-    """Return where two tensors differ most, and the two numbers that stand there."""
+    """Return where two tensors differ most, and the two numbers there."""
     gap = (ours - theirs).detach().abs().nan_to_num(float("inf"))
     flat = int(gap.reshape(-1).argmax())
     where = []

@@ -1,4 +1,4 @@
-"""Say what a mask does that hides no key: nothing, too little, or something else."""
+"""Report what a mask does if it hides no key: nothing, too little, or something else."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from cleanformer_lite.checks.examination.shares import masked_core, mean_of_equa
 
 
 def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> None:
-    """Say what a mask does that hides no key in any form."""
+    """Report what a mask does if no form of it hides a key."""
     bench = exam.bench
     if not any(t.changes for t in tried):
         if _is_free(bench, tried[0]) is False:
             exam.report.unknown.append(
-                f"{label} (what stands in it is not read, that it is given is)"
+                f"{label} (its values are not read, only whether it is given)"
             )
             return
         exam.bug(
@@ -33,7 +33,7 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
                 "mask_ignored",
                 f"{label} changes nothing",
                 tried=f"{label} hides token {hidden}",
-                yours="the output of no mask",
+                yours="the output without a mask",
                 target="an output without that token",
             )
         )
@@ -43,7 +43,7 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
         exam.bug(
             named(
                 _name_the_leak(exam, spoiled.form, hidden),
-                f"{label} hides one token, and other outputs are no longer finite",
+                f"{label} hides one token, but makes other outputs infinite or NaN",
                 tried=f"token {hidden} hidden ({spoiled.form})",
                 yours="NaN or infinity",
                 target="finite outputs",
@@ -74,8 +74,8 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
         share = least.left / max(least.before, 1e-9)
         case = {
             "tried": f"token {hidden} hidden and changed ({least.form})",
-            "yours": f"others move by {share:.0%} of what they move without the mask",
-            "target": "by nothing",
+            "yours": f"others change by {share:.0%} of their change without the mask",
+            "target": "no change",
         }
         what = f"a token that {label} hides is still read"
         exam.bug(named(_name_the_leak(exam, least.form, hidden), what, **case))
@@ -85,7 +85,7 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
 
 @torch.no_grad()
 def means_what_it_says(exam: Examination, tried: Tried) -> bool:
-    """Say whether a mask that allows everything is as good as none, however it is written."""
+    """Say whether a mask that allows everything has the effect of no mask."""
     bench = exam.bench
     form = tried.form
     if isinstance(bench.kwargs.get(form.name), Tensor) or _is_free(bench, tried, exam.is_causal):
@@ -99,9 +99,9 @@ def means_what_it_says(exam: Examination, tried: Tried) -> bool:
 
 @torch.no_grad()
 def _is_free(bench: Bench, tried: Tried, last: bool = False) -> bool | None:
-    """Say whether the mask that allows everything does what no mask does; None if it needs one.
+    """Say whether a mask that allows everything changes nothing; None if a mask is required.
 
-    The `last` token alone is looked at where causality may be lost: it reads everything anyway.
+    With `last`, compare only the last token, which reads everything even in causal attention.
     """
     form = tried.form
     free = {form.name: form.make(everything(bench))}
@@ -116,7 +116,7 @@ def _is_free(bench: Bench, tried: Tried, last: bool = False) -> bool | None:
 
 
 def _name_the_leak(exam: Examination, form: Form, hidden: int) -> str:
-    """Name what is done with a mask, from the scores that go into the softmax."""
+    """Name the mistake made with a mask, from the scores before the softmax."""
     bench = exam.bench
     found = [masked_core(bench, form, exam.heads, key) for key in (None, hidden)]
     scores = [core.scores for core in found if core is not None and core.scores is not None]
@@ -142,7 +142,7 @@ def _name_the_leak(exam: Examination, form: Form, hidden: int) -> str:
 
 @torch.no_grad()
 def _hides_queries(bench: Bench, form: Form, heads: int, hidden: int) -> bool:
-    """Say whether hiding a token changes its own row and no other."""
+    """Say whether hiding a token changes only that token's own output."""
     if bench.is_cross:
         return False
     allowed = everything(bench)

@@ -1,4 +1,4 @@
-"""The forms in which masks are handed over, and what each does to the token that it hides."""
+"""The forms that a mask may have, and how each acts on the token that it hides."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEANING = {"keep": "True = may attend", "block": "True = blocked", "add": "added
 
 @dataclass(frozen=True)
 class Form:
-    """One way to hand a mask over: the argument, its shape, its dtype, and what it says.
+    """One form of a mask: the argument, its shape, its dtype, and its meaning.
 
     `says` is "keep" (True may attend), "block" (True may not), or "add" (a number for the scores).
     """
@@ -79,7 +79,7 @@ class Form:
 
 
 def mask_names(bench: Bench) -> list[str]:
-    """List the arguments that are masks of keys, by their names."""
+    """List the arguments whose names say that they mask keys."""
     others = OF_OTHERS[:-2] if bench.is_cross else (*OF_OTHERS, *OF_CONTEXT)
     names = dict.fromkeys([*bench.names, *bench.kwargs])
     return [
@@ -93,7 +93,7 @@ def mask_names(bench: Bench) -> list[str]:
 
 
 def forms(bench: Bench, name: str) -> Iterator[Form]:
-    """Yield the forms worth trying, likeliest first; a mask that came with the call has one."""
+    """Yield the forms worth trying, likeliest first; a mask given in the call has one."""
     given = bench.kwargs.get(name)
     if isinstance(given, Tensor):
         shape = _shape_of(given, bench)
@@ -132,15 +132,15 @@ def _shape_of(mask: Tensor, bench: Bench) -> str | None:
 
 
 def everything(bench: Bench) -> Tensor:
-    """Allow all: `(N, L, S)`."""
+    """Return a mask `(N, L, S)` that allows everything."""
     return torch.ones(bench.batch, bench.length, bench.keys, dtype=torch.bool)
 
 
 @dataclass
 class Tried:
-    """What a form did to the token that it was to hide: how far it still moves the others.
+    """How a form acted on the token that it should hide: how much that still changes the others.
 
-    `spoils` says that numbers are lost: what other tokens get is no longer finite.
+    `spoils` says that outputs of other tokens are no longer finite.
     """
 
     form: Form
@@ -152,7 +152,7 @@ class Tried:
 
 @torch.no_grad()
 def try_form(bench: Bench, form: Form, heads: int, hidden: int) -> Tried:
-    """Hide one token from all queries, and see who still reads it."""
+    """Hide one token from all queries, and measure which outputs still read it."""
     allowed = everything(bench)
     free = {form.name: form.make(allowed, heads)}
     allowed[:, :, hidden] = False
@@ -172,7 +172,9 @@ def try_form(bench: Bench, form: Form, heads: int, hidden: int) -> Tried:
     reads_others = gap(rest, masked) > TOLERANCE or bench.keys < 3
     return Tried(
         form,
-        gap(left, masked) if reads_others else float("inf"),  # all is hidden: not what it says
+        gap(left, masked)
+        if reads_others
+        else float("inf"),  # everything is hidden, so this is not the form
         gap(changed, unmasked),
         differ(masked, unmasked, unmasked),
         bool(unmasked.isfinite().all()) and not bool(masked[:, others].isfinite().all()),

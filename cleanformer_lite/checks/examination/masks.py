@@ -1,4 +1,4 @@
-"""Find out how a module wants its masks, and whether it does with them what masks are for."""
+"""Find the form in which a module takes its masks, and ask whether they work."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def asks_masks(exam: Examination) -> bool | None:
 
 
 def _find_form(exam: Examination, name: str) -> Form | None:
-    """Find the form in which a mask hides a key; say what is wrong with it if there is none."""
+    """Find the form in which a mask hides a key; if there is none, report why."""
     hidden = min(1, exam.bench.keys - 1)
     tried: list[Tried] = []
     errors: list[str] = []
@@ -70,7 +70,9 @@ def _find_form(exam: Examination, name: str) -> Form | None:
         rest = [form for form in some if form.says == "add" and form not in first]
         found = _first_that_hides(exam, rest, hidden, tried, errors, mixed)
     if found is None and mixed:  # no other form is any better
-        exam.report.unknown.append(f"{name} (batch and heads are both {exam.heads}: take others)")
+        exam.report.unknown.append(
+            f"{name} (batch and heads are both {exam.heads}: use different sizes)"
+        )
         return None
     if found is not None:
         exam.report.notes.append(f"mask: {found}")
@@ -80,7 +82,7 @@ def _find_form(exam: Examination, name: str) -> Form | None:
         say_why(exam, name, usable, hidden)
     else:
         reason = f": {errors[-1]}" if errors else ""
-        exam.report.unknown.append(f"{name} (no form of it was taken{reason})")
+        exam.report.unknown.append(f"{name} (no form of it was accepted{reason})")
     return None
 
 
@@ -92,7 +94,7 @@ def _first_that_hides(
     errors: list[str],
     mixed: list[Form],
 ) -> Form | None:
-    """Try one form after the other; what each did, or raised, is added to the lists.
+    """Try one form after the other, and add the outcome or the error of each to the lists.
 
     Forms that hide a key, but whose samples may be heads, go into `mixed`.
     """
@@ -112,12 +114,12 @@ def _first_that_hides(
 
 
 def _is_ambiguous(exam: Examination, form: Form) -> bool:
-    """Say whether a mask by samples may have been taken for one by heads."""
+    """Say whether a mask for samples may have acted as a mask for heads."""
     return exam.bench.batch == exam.heads and form.shape in ("key", "pair3")
 
 
 def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: int) -> bool:
-    """Say so if a mask hides what it is declared to keep."""
+    """Report a mask that hides what it is declared to keep."""
     meant = exam.expect.mask
     if meant not in ("keep", "block"):
         return False
@@ -135,7 +137,7 @@ def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: i
                 named(
                     "mask_inverted",
                     f"{label} says {MEANING[other]}",
-                    tried=f"one token told apart from the rest ({form})",
+                    tried=f"one token marked differently from the rest ({form})",
                     yours=MEANING[other],
                     target=MEANING[meant],
                 )
@@ -145,7 +147,7 @@ def _says_the_other(exam: Examination, label: str, tried: list[Tried], hidden: i
 
 
 def _ask_one(exam: Examination, form: Form) -> bool:
-    """Ask all about one mask in the form that hides a key."""
+    """Ask all questions about a mask in the form that hides a key."""
     found = len(exam.report.findings)
     for question in (
         _weights_sum_to_one,
@@ -162,7 +164,7 @@ def _ask_one(exam: Examination, form: Form) -> bool:
 
 
 def _weights_sum_to_one(exam: Examination, form: Form) -> None:
-    """what is left of the weights sums to one"""
+    """the weights that are left sum to one"""
     asked = (exam.bench, form, exam.heads)
     case = sum_of_shares(*asked) or mean_of_equals(*asked)
     if case:
@@ -172,7 +174,7 @@ def _weights_sum_to_one(exam: Examination, form: Form) -> None:
 
 
 def _fill_is_low(exam: Examination, form: Form) -> None:
-    """what hides a key is lower than any score"""
+    """the fill of hidden keys is lower than any score"""
     if form.says == "add":
         return  # the caller says how low
     hidden = min(1, exam.bench.keys - 1)
@@ -185,8 +187,10 @@ def _fill_is_low(exam: Examination, form: Form) -> None:
         low = float(change.reshape(-1)[0])
         if bool(((change - low).abs() < 1e-4).all()) and WEAK < low < 0:
             case = {"tried": f"the score of a hidden key ({form})", "yours": f"{low:.4g}"}
-            case["target"] = "the lowest number of its dtype, or minus infinity"
-            exam.bug(named("fill_too_weak", "a score may be as low as what hides a key", **case))
+            case["target"] = "the lowest number of its dtype, or -inf"
+            exam.bug(
+                named("fill_too_weak", "a score may be as low as the fill of hidden keys", **case)
+            )
             return
 
 
@@ -197,7 +201,7 @@ def _samples_have_their_own(exam: Examination, form: Form) -> None:
         exam.bug(
             named(
                 "mask_repeat_order",
-                "a sample's mask falls on another sample",
+                "a sample's mask acts on another sample",
                 tried=f"token 1 hidden in sample 0 alone ({form})",
                 yours=says,
                 target="sample 0 does not read it, and no other changes",
@@ -207,7 +211,7 @@ def _samples_have_their_own(exam: Examination, form: Form) -> None:
 
 @torch.no_grad()
 def _falls_on_others(exam: Examination, form: Form) -> str:
-    """Say what a mask of one sample does to another; nothing if it does nothing."""
+    """Say how a mask of one sample acts on another; empty if it does not."""
     bench = exam.bench
     if bench.batch < 2 or form.shape == "pair" or bench.keys < 3:
         return ""

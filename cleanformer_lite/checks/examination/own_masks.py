@@ -1,4 +1,4 @@
-"""What a causal mask that a module makes itself does to its scores and weights."""
+"""Ask how a causal mask that a module makes itself acts on scores and weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cleanformer_lite.checks.examination.questions import Examination
 
 
 def hides_by_its_own(exam: Examination, insight: Insight) -> bool | None:
-    """Say what is wrong with a triangle that is plainly meant, and hides nothing or too little."""
+    """Ask whether a triangle of zeros in scores or weights hides later tokens completely."""
     core, bench = insight.core, exam.bench
     if bench.is_cross or core.is_fused or core.along != -1 or bench.length < 3:
         return None
@@ -37,7 +37,7 @@ def hides_by_its_own(exam: Examination, insight: Insight) -> bool | None:
 
 
 def _is_triangle(numbers: Tensor, later: Tensor) -> bool:
-    """Say whether all later tokens have zeros, and nothing else has."""
+    """Say whether later tokens, and only these, have zeros."""
     zeros = numbers.detach() == 0
     return bool(zeros[..., later].all()) and not bool(zeros[..., ~later].any())
 

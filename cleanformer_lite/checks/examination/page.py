@@ -1,4 +1,4 @@
-"""Draw a report: a card for notebooks, and one file to send."""
+"""Write a report as a card for notebooks, and as one file to send."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _template() -> Template:
 
 
 def _code(text: str) -> Markup:
-    """Set what stands between backticks as code; the rest is escaped."""
+    """Mark text between backticks as code, and escape everything."""
     parts = [escape(part) for part in text.split("`")]
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else part
@@ -40,7 +40,7 @@ def _code(text: str) -> Markup:
 
 
 def as_html(report: ExamineReport) -> str:
-    """Write a report as a piece of HTML; every word of a module is escaped."""
+    """Write a report as HTML, with every text of a module escaped."""
     return _template().render(groups=list(report.groups()), remarks=report.remarks)
 
 

@@ -1,4 +1,4 @@
-"""For pytest, without any configuration: `assert_attention`, and a report of the whole run."""
+"""Give pytest `assert_attention` and a report of the run, without configuration."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(name="assert_attention")
 def _assert_attention() -> Callable[..., ExamineReport]:
-    """Give `assert_attention` to a test."""
+    """Return `assert_attention` for a test."""
     return assert_attention
 
 
 @pytest.fixture(scope="session")
 def attention_reports() -> list[tuple[str, ExamineReport]]:
-    """Keep what `assert_attention` found in this run, one pair of name and report a call."""
+    """Collect a name and a report for each call of `assert_attention` in this run."""
     return _REPORTS
 
 

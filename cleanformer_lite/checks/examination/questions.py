@@ -1,4 +1,4 @@
-"""What is asked of every attention: what it keeps, what it reads, what its calls agree on."""
+"""Ask every attention about its parameters, its inputs, and whether its calls agree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cleanformer_lite.checks.examination.trace import watch
 
 @dataclass
 class Examination:
-    """One attention under examination: its bench, what was meant, and what was found so far."""
+    """One attention under examination: its bench, what it is meant to do, and its findings."""
 
     bench: Bench
     expect: Expect
@@ -28,17 +28,17 @@ class Examination:
     heads: int = 1
 
     def bug(self, finding: Finding) -> None:
-        """Keep a finding, once for each mistake."""
+        """Add a finding, once for each mistake."""
         if not any(f.mistake and f.mistake == finding.mistake for f in self.report.findings):
             self.report.findings.append(finding)
 
     @property
     def is_causal(self) -> bool:
-        """Whether no token reads a later one in the call as it was met."""
+        """Whether no token reads a later one in the recorded call."""
         return "no token reads a later one" in self.report.holds
 
     def rename(self, mistake: str, to: str) -> None:
-        """Give a finding the name of the mistake behind it."""
+        """Replace the mistake of a finding by a more exact one."""
         self.report.findings = [
             named(to, f.what, tried=f.tried, yours=f.yours, target=f.target)
             if f.mistake == mistake
@@ -47,11 +47,11 @@ class Examination:
         ]
 
     def found(self, mistakes: tuple[str, ...]) -> bool:
-        """Say whether one of these was found."""
+        """Say whether one of these mistakes was found."""
         return any(finding.mistake in mistakes for finding in self.report.findings)
 
     def ask(self, what: str, question: Callable[[Examination], bool | None]) -> None:
-        """Ask one question; True means that it holds, None that it has said its own."""
+        """Ask one question; True means that it holds, None that it has reported itself."""
         try:
             if question(self):
                 self.report.holds.append(what)
@@ -62,7 +62,7 @@ class Examination:
 
 
 def keeps_its_weights(exam: Examination) -> bool | None:
-    """Every weight in use is a parameter, the same one in the next call."""
+    """Ask whether every parameter in use is registered, and the same in the next call."""
     bench = exam.bench
     first, second = bench.call().output, bench.call().output
     if not first.requires_grad and any(True for _ in bench.module.parameters()):
@@ -86,10 +86,10 @@ def keeps_its_weights(exam: Examination) -> bool | None:
         exam.bug(
             named(
                 "built_in_forward",
-                f"{len(fresh)} weights are made anew in every call",
+                f"{len(fresh)} parameters are made anew in every call",
                 tried="two calls in eval()",
-                yours=f"{len(fresh)} new weights",
-                target="the same weights",
+                yours=f"{len(fresh)} new parameters",
+                target="the same parameters",
             )
         )
         return None
@@ -97,10 +97,10 @@ def keeps_its_weights(exam: Examination) -> bool | None:
         exam.bug(
             named(
                 "plain_list",
-                f"{len(hidden)} weights in use are not registered",
+                f"{len(hidden)} parameters in use are not registered",
                 tried="parameters()",
                 yours=f"{len(hidden)} missing",
-                target="every weight in use",
+                target="every parameter in use",
             )
         )
         return None
@@ -108,7 +108,7 @@ def keeps_its_weights(exam: Examination) -> bool | None:
 
 
 def agrees_with_itself(exam: Examination) -> bool | None:
-    """Two calls in evaluation mode give the same."""
+    """Ask whether two calls in evaluation mode give the same output."""
     bench = exam.bench
     if any(f.mistake == "built_in_forward" for f in exam.report.findings):
         return None
@@ -124,7 +124,7 @@ def agrees_with_itself(exam: Examination) -> bool | None:
     again = bench.call().output
     where, yours, target = worst(second, first)
     if differ(first, again, first):
-        exam.report.notes.append("a call changes the next one: a buffer remembers something")
+        exam.report.notes.append("a call changes the next one, because a buffer keeps something")
         return None
     name = "dropout_in_eval" if seen.dropped else "random_in_eval"
     case = {"tried": f"the same input twice in eval(), output{where}"}
@@ -133,7 +133,7 @@ def agrees_with_itself(exam: Examination) -> bool | None:
 
 
 def leaves_its_input(exam: Examination) -> bool | None:
-    """The caller's tensors are left as they are."""
+    """Ask whether the caller's tensors stay unchanged."""
     bench = exam.bench
     kept = [t.clone() for t in _given(bench)]
     x = bench.source.clone()
@@ -153,7 +153,7 @@ def leaves_its_input(exam: Examination) -> bool | None:
     exam.bug(
         named(
             "input_changed_in_place",
-            "an argument is changed by the call",
+            "the call changes an argument",
             tried=f"x{where} after the call",
             yours=yours,
             target=target,
@@ -167,7 +167,7 @@ def _given(bench: Bench) -> list[Tensor]:
 
 
 def keeps_samples_apart(exam: Examination) -> bool | None:
-    """A sample does not move with another one of its batch."""
+    """Ask whether each sample is independent of the others in its batch."""
     bench = exam.bench
     if bench.batch < 2:
         raise NotAskedError("the example has one sample")
@@ -190,7 +190,7 @@ def keeps_samples_apart(exam: Examination) -> bool | None:
 
 
 def trains_every_matrix(exam: Examination) -> bool | None:
-    """Every weight matrix gets a gradient."""
+    """Ask whether every parameter matrix gets a gradient."""
     bench = exam.bench
     output = bench.call().output
     factors = torch.linspace(0.7, 1.9, output.numel(), dtype=output.dtype).view(output.shape)
@@ -210,7 +210,7 @@ def trains_every_matrix(exam: Examination) -> bool | None:
                 "gradient_lost",
                 f"no gradient reaches {', '.join(lost[:4])}, though the output depends on it",
                 tried=f"a change of {lost[0]}, and its gradient",
-                yours="the output moves, the gradient is zero",
+                yours="the output changes, the gradient is zero",
                 target="a gradient",
             )
         )
@@ -221,7 +221,7 @@ def trains_every_matrix(exam: Examination) -> bool | None:
 
 @torch.no_grad()
 def _moves_output(bench: Bench, weight: Tensor, before: Tensor) -> bool:
-    """Say whether the output moves with a weight."""
+    """Say whether the output changes with a parameter."""
     kept = weight.clone()
     weight.mul_(1.5).add_(0.1)
     after = bench.call().output

@@ -1,4 +1,4 @@
-"""Ask about scores: their scale, what they read, and along which axis they are shared out."""
+"""Ask about scores: their scale, what they read, and the axis of their softmax."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cleanformer_lite.checks.examination.trace import PRODUCTS
 
 
 def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
-    """The weights of a query sum to 1, along the axis over which values are summed."""
+    """Ask whether weights sum to 1 along the axis over which values are summed."""
     returned = insight.result.weights
     if returned is not None and bool((returned.detach().sum(-1) - 1).abs().max() > 1e-3):
         sums = returned.detach().sum(-1).reshape(-1)
@@ -64,7 +64,7 @@ def weighs_keys(exam: Examination, insight: Insight) -> bool | None:
 
 
 def _over_heads_too(insight: Insight, bench: Bench) -> Tensor | None:
-    """Return what the weights of one head sum to where one softmax runs over all heads' keys."""
+    """Return the sum of one head's weights if one softmax runs over the keys of all heads."""
     events, keys = insight.seen.events, bench.keys
     for index, event in enumerate(events):
         width = event.output.shape[-1] if event.output.dim() else 0
@@ -81,7 +81,7 @@ def _over_heads_too(insight: Insight, bench: Bench) -> Tensor | None:
 
 
 def _axis_of(weights: Tensor) -> str:
-    """Name the softmax by the axis along which weights do sum to 1."""
+    """Name the mistake by the axis along which weights sum to 1."""
     names = {-2: "softmax_over_queries", -3: "softmax_over_heads", -4: "softmax_over_another_axis"}
     for axis in range(-2, -weights.dim() - 1, -1):
         if bool((weights.sum(axis) - 1).abs().max() < 1e-3):
@@ -91,11 +91,11 @@ def _axis_of(weights: Tensor) -> str:
 
 
 def scales_scores(exam: Examination, insight: Insight) -> bool | None:
-    """Scores are divided by the root of D."""
+    """Ask whether scores are divided by the root of D."""
     core = insight.core
     factor = factor_of_scores(core, insight.seen.events)
     if factor is None or core.query is None:
-        raise NotAskedError("what scores are multiplied by is no one number")
+        raise NotAskedError("scores are not multiplied by a single number")
     head_dim, embed_dim = core.head_dim, exam.bench.embed_dim
     exam.report.what += f", D={head_dim}"
     if _near(factor, head_dim**-0.5):
@@ -140,10 +140,10 @@ def _near(value: float, target: float) -> bool:
 
 
 def scores_read_their_tokens(exam: Examination, insight: Insight) -> bool | None:
-    """A score reads its own query and key, and no other token."""
+    """Ask whether a score reads only its own query and key."""
     bench, core = exam.bench, insight.core
     if bench.is_cross or core.along != -1 or core.weights.dim() not in (3, 4):
-        raise NotAskedError("asked of self-attention alone")
+        raise NotAskedError("it takes self-attention")
     scores = core.scores if core.scores is not None else core.product
     if core.is_fused:
         tensors = [t for t in (core.query, core.key) if t is not None]
@@ -181,7 +181,7 @@ def scores_read_their_tokens(exam: Examination, insight: Insight) -> bool | None
 
 
 def _is_window(read: set[int], wanted: set[int]) -> bool:
-    """Say whether all that is read is next to what is wanted: a convolution comes before."""
+    """Say whether only neighbours of the wanted tokens are read, as after a convolution."""
     return (
         wanted <= read
         and all(min(abs(r - w) for w in wanted) <= 2 for r in read)

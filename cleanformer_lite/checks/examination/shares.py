@@ -25,7 +25,7 @@ def masked_core(bench: Bench, form: Form, heads: int, hidden: int | None) -> Cor
 
 
 def sum_of_shares(bench: Bench, form: Form, heads: int) -> dict[str, str]:
-    """Add up what the values are multiplied by, with a hidden key and without."""
+    """Sum the weights that the values get, with a hidden key and without."""
     sums = []
     for hidden in (None, min(1, bench.keys - 1)):
         core = masked_core(bench, form, heads, hidden)
@@ -45,7 +45,7 @@ def sum_of_shares(bench: Bench, form: Form, heads: int) -> dict[str, str]:
 
 @torch.no_grad()
 def mean_of_equals(bench: Bench, form: Form, heads: int) -> dict[str, str]:
-    """Hide one of many equal tokens, and then another: the mean of equals is what they are."""
+    """Hide one of many equal tokens, which must not change their mean."""
     if bench.keys < 4:
         return {}
     alike = bench.source.clone()

@@ -1,4 +1,4 @@
-"""Watch one call: every softmax, every fused kernel, and the products before and after them."""
+"""Record every softmax and fused kernel of a call, and the products before and after."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Event:
 
 
 class Watch(TorchFunctionMode):
-    """Writes down the operations of a call that attention is made of."""
+    """Record the operations of a call that attention consists of."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -52,7 +52,7 @@ class Watch(TorchFunctionMode):
         return result
 
     def look_inside(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        """Call a function of torch that is written in Python, and watch what it does."""
+        """Call a function of torch that is written in Python, and record its operations."""
         library = vars(functional)
         asks = library["has_torch_function"]
         library["has_torch_function"] = lambda _: False
@@ -63,7 +63,7 @@ class Watch(TorchFunctionMode):
             library["has_torch_function"] = asks
 
     def note(self, name: str, args: Any, kwargs: dict[str, Any], result: Tensor) -> None:
-        """Keep one operation if it is of a kind that matters."""
+        """Record an operation if it is of a kind that matters."""
         if name == "scaled_dot_product_attention":
             self._note_kernel(args, kwargs, result)
         elif name in ("softmax", "_softmax"):
@@ -107,7 +107,7 @@ def _flat(values: Any) -> list[Any]:
 
 
 def watch(call: Callable[[], Any]) -> tuple[Any, Watch]:
-    """Make a call and return its result with what was seen of it."""
+    """Make a call, and return its result with its record."""
     seen = Watch()
     with seen:
         result = call()
