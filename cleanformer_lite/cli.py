@@ -1,6 +1,6 @@
-"""The command line, `cleanformer-lite`: what this package does without a notebook.
+"""The command line `cleanformer-lite`, for use without a notebook.
 
-Nothing here imports torch: help must come at once. Each command imports what it needs when it runs.
+Nothing here imports torch, so that help comes at once; each command imports what it needs.
 """
 
 import argparse
@@ -30,7 +30,7 @@ split_heads.merge. A file may hold any number of answers, and anything else.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; return its exit code."""
     chosen = parser().parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _text_of(error: Exception) -> str:
-    """Say what went wrong: for a file, which one, without an error number."""
+    """Write an error; for a file, name it and leave out the error number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"
     return str(error) or type(error).__name__

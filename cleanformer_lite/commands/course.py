@@ -1,4 +1,4 @@
-"""For whoever teaches: `grade`, `merge`, `isolation`."""
+"""The commands of teachers: `grade`, `merge`, `isolation`."""
 
 import argparse
 import os
@@ -63,7 +63,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _add_grade_options(parser: argparse.ArgumentParser) -> None:
-    """Describe what `grade` can be told."""
+    """Describe the options of `grade`."""
     flag: dict[str, Any] = {"action": "store_true"}
     option = parser.add_argument
     option("folder", type=Path, help="the folder with the submissions")
@@ -85,7 +85,7 @@ def _add_grade_options(parser: argparse.ArgumentParser) -> None:
         "--isolation",
         choices=("auto", "bubblewrap", "kernel", "none"),
         default="auto",
-        help="what must keep answers apart; none goes on with whatever there is (default: auto)",
+        help="the isolation to insist on; none accepts any (default: auto)",
     )
     where = parser.add_argument_group("where the work is done")
     where.add_argument("--jobs", type=int, help="answers at once (default: one for each core)")
@@ -106,7 +106,7 @@ def _add_grade_options(parser: argparse.ArgumentParser) -> None:
 
 
 def grade(arguments: argparse.Namespace) -> int:
-    """Grade, write everything, and say how it went."""
+    """Grade, write all files, and print a summary."""
     import torch
 
     from cleanformer_lite.checks.grading.grade import grade_folder
@@ -134,7 +134,7 @@ def grade(arguments: argparse.Namespace) -> int:
             progress=_quietly if arguments.quiet else _with_bar,
         )
     except KeyboardInterrupt:
-        print("interrupted; the same command again goes on from here", file=sys.stderr)
+        print("interrupted; run the same command again to go on from here", file=sys.stderr)
         return 130
     finally:
         executor.close()
@@ -144,7 +144,7 @@ def grade(arguments: argparse.Namespace) -> int:
 
 
 def _executor(arguments: argparse.Namespace) -> "GradesElsewhere":
-    """Return what does the work.
+    """Return the executor.
 
     Raises: ValueError for options that do not go together, or if Dask is not installed.
     """
@@ -171,7 +171,7 @@ def _executor(arguments: argparse.Namespace) -> "GradesElsewhere":
 def _shard(text: str | None) -> tuple[int, int] | None:
     """Read `3/20`.
 
-    Raises: ValueError if it is no such thing.
+    Raises: ValueError if the text is no such part.
     """
     if text is None:
         return None
@@ -183,7 +183,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 
 def _with_bar(done: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    """Show a bar on a terminal; in a log, a line now and then."""
+    """Show a progress bar on a terminal, and a line now and then in a log."""
     from tqdm import tqdm
 
     every = 0.1 if sys.stderr.isatty() else 10.0
@@ -196,7 +196,7 @@ def _quietly(done: Iterable[Any], total: int, what: str) -> Iterable[Any]:
 
 
 def _summary(course: "Course", out: Path) -> str:
-    """Say in a few lines what was graded, what was not, and where it is."""
+    """Summarise what was graded, what was not, and where the results are."""
     from collections import Counter
 
     results = [result for learner in course.learners for result in learner.results.values()]
@@ -228,19 +228,19 @@ def _some(names: list[str]) -> str:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Treat a polite request to end like Ctrl-C, so that nothing is left running."""
+    """Treat SIGTERM like Ctrl-C, so that nothing is left running."""
     raise KeyboardInterrupt
 
 
 def _cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def merge(arguments: argparse.Namespace) -> int:
-    """Bring parts together."""
+    """Join the parts of a course."""
     from cleanformer_lite.checks.grading.outputs import read_course, write_all
     from cleanformer_lite.checks.grading.sandbox import choose
 
@@ -252,7 +252,7 @@ def merge(arguments: argparse.Namespace) -> int:
 
 
 def isolation(arguments: argparse.Namespace) -> int:
-    """Print what holds on this machine."""
+    """Print the isolation on this machine."""
     from cleanformer_lite.checks.grading.sandbox import describe
 
     print(describe())

@@ -1,4 +1,4 @@
-"""`cleanformer-lite examine`: point it at an attention, and it names the bug."""
+"""The command `examine`: find every attention in a module, and name its bugs."""
 
 import argparse
 import importlib
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find(name: str) -> Any:
-    """Import what `pkg.mod:name` names; modules beside the working folder are found too.
+    """Import the object `pkg.mod:name`; modules in the working folder are found too.
 
     Raises: ValueError, saying which part was not found.
     """
@@ -105,7 +105,7 @@ def _find(name: str) -> Any:
 
 
 def _build(target: Callable[..., Any], arguments: argparse.Namespace) -> Any:
-    """Build a module: with E and H where it takes them, else with nothing.
+    """Build a module, with E and H if it takes them, or else without arguments.
 
     Raises: ValueError, with what each way said, if none gives a module.
     """
@@ -143,7 +143,7 @@ def _build(target: Callable[..., Any], arguments: argparse.Namespace) -> Any:
 
 
 def _call(arguments: argparse.Namespace, model: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Make the call: the example's, or two samples of six tokens, as key and value too if due."""
+    """Make the example's call, or one of two samples of six tokens, as key and value if due."""
     import torch
 
     if not arguments.example:

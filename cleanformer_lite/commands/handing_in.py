@@ -1,4 +1,4 @@
-"""For whoever teaches where learners hand in elsewhere: `gradescope`, `classroom`."""
+"""The commands for other places to hand in: `gradescope`, `classroom`."""
 
 import argparse
 from pathlib import Path

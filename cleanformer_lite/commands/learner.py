@@ -1,4 +1,4 @@
-"""For whoever solves exercises: `list`, `check`, `hint`; `watch` stands beside."""
+"""The commands of learners: `list`, `check`, `hint`; `watch` has a file of its own."""
 
 import argparse
 import json
@@ -93,7 +93,7 @@ def list_exercises(arguments: argparse.Namespace) -> int:
 
 
 def _line(exercise: "Exercise", progress: "Progress", width: int) -> str:
-    """Write one exercise on a line."""
+    """Write one exercise as a line."""
     status = progress.results.get(exercise.id, {}).get("status", "")
     stars = "*" * exercise.difficulty
     return (
@@ -106,7 +106,7 @@ def _line(exercise: "Exercise", progress: "Progress", width: int) -> str:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Check once, and print what came of it."""
+    """Check once, and print the results."""
     from cleanformer_lite.checks.grading.limits import Limits
     from cleanformer_lite.checks.grading.runner import Runner
 
@@ -145,7 +145,7 @@ def read(path: Path) -> "Submission":
 def results_of(
     runner: "Runner", submission: "Submission", arguments: argparse.Namespace
 ) -> "list[Result]":
-    """Try every exercise that is asked for, all if none is named; a bar shows how far it is.
+    """Check the exercises asked for, or all; a bar shows the progress.
 
     Raises: ValueError if the file cannot be taken apart.
     """
@@ -170,7 +170,7 @@ def results_of(
 
 
 def record(results: "list[Result]") -> str:
-    """Note what has been solved, for `list` and `hint`; returns why that failed, if it did."""
+    """Save the results for `list` and `hint`; return why that failed, if it did."""
     from cleanformer_lite.checks import Progress, Report
 
     try:
@@ -192,7 +192,7 @@ def record(results: "list[Result]") -> str:
 
 
 def _as_text(results: "list[Result]") -> str:
-    """Write a card for each answer, what else went wrong, and how much is not answered yet."""
+    """Write a card for each answer, notes on the file, and the number of missing answers."""
     answered = [result for result in results if result.status != "missing"]
     pieces = [result.card for result in answered]
     notes = dict.fromkeys(note for result in answered for note in result.notes)

@@ -1,4 +1,4 @@
-"""For whoever trains or tries the translator of chapter 7: `train`, `evaluate`, `translate`."""
+"""The commands of chapter 7's translator: `train`, `evaluate`, `translate`."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ Translate days that the translator was never trained on, and print the share of 
 single wrong letter.
 """
 ABOUT_TRANSLATE = """\
-Translate a date from 1900 to 2099, as in "Monday, November 23, 2026". What is no such date is
+Translate a date from 1900 to 2099, as in "Monday, November 23, 2026". Anything else is
 refused, and the message says where.
 """
 
@@ -58,7 +58,7 @@ def _add_translate(commands: Commands) -> None:
 
 
 def train(chosen: argparse.Namespace) -> int:
-    """Train, say the result on held-out days, and write the model; returns the exit code."""
+    """Train, print the score on held-out days, and write the model; return the exit code."""
     import datetime
     import platform
 
@@ -109,7 +109,7 @@ def train(chosen: argparse.Namespace) -> int:
 
 
 def evaluate(chosen: argparse.Namespace) -> int:
-    """Print the share of days without a single wrong letter; returns the exit code."""
+    """Print the share of days without a single wrong letter; return the exit code."""
     from cleanformer_lite.translation.checkpoints import load_model
     from cleanformer_lite.translation.corpus import three_parts
     from cleanformer_lite.translation.decoding import exact_match
@@ -124,7 +124,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
 
 
 def translate(chosen: argparse.Namespace) -> int:
-    """Print the translation, after a look at the text; returns the exit code."""
+    """Check the text, and print its translation; return the exit code."""
     from cleanformer_lite.translation.korean_dates import read_korean
 
     read_korean(chosen.text)  # refuses what is no date before torch is loaded

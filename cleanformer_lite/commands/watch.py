@@ -1,4 +1,4 @@
-"""For whoever solves exercises in an editor: `watch`."""
+"""The command of learners with an editor: `watch`."""
 
 import argparse
 import time
@@ -61,7 +61,7 @@ def saves(path: Path) -> Iterator[None]:
 
 
 def _checked_again(runner: "Runner", arguments: argparse.Namespace) -> str:
-    """Check the file as it is now; a file that cannot be read just now is no reason to stop."""
+    """Check the file as it is now; go on waiting if it cannot be read."""
     try:
         results = learner.results_of(runner, learner.read(arguments.file), arguments)
     except (OSError, ValueError) as error:
@@ -72,7 +72,7 @@ def _checked_again(runner: "Runner", arguments: argparse.Namespace) -> str:
 
 
 def _next_first(results: "list[Result]") -> str:
-    """Write the next exercise's card, the other answers in a line each, and the points."""
+    """Write the next exercise's card, a line for each other answer, and the points."""
     unsolved = [result for result in results if not result.passed]
     # Work in progress comes first; what has not been begun is only a suggestion.
     begun = [result for result in unsolved if result.status != "missing"]

@@ -131,7 +131,7 @@ def merge_heads(x):
     submission = Submission("a.py", f"import torch\n{rests}".encode())
     split, merge = grade_file(runner, submission, [SPLIT, MERGE])
     assert [split.passed, merge.passed] == [False, False]
-    assert merge.notes[-1].startswith(f"it rests on your answer to {SPLIT}, which does not pass")
+    assert merge.notes[-1].startswith(f"it depends on your answer to {SPLIT}, which does not pass")
     assert split.notes == ()
     good = f"import torch\n{RIGHT_SPLIT}{rests.split('2)[2:]', 1)[0]}"
     good = good.replace(RIGHT_SPLIT.replace(".transpose(1, 2)", ""), "")

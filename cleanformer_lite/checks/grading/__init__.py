@@ -1,1 +1,1 @@
-"""Running other people's answers safely, one or a thousand."""
+"""Run other people's answers safely, one or a thousand."""

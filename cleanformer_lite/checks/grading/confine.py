@@ -1,4 +1,4 @@
-"""Take away what an answer does not need before it runs: rights, files, calls, its siblings."""
+"""Take rights, files, system calls and siblings away from a process before an answer runs."""
 
 import ctypes
 import importlib.util
@@ -27,12 +27,12 @@ CAPABILITIES_VERSION = 0x20080522
 
 
 def confine(workplace: Path, user: int | None, supervisor: int, processes: int = 0) -> None:
-    """Give up, for good, all that an answer does not need, and end when the supervisor ends.
+    """Give up for good what an answer does not need, and end when the supervisor ends.
 
     `workplace` is the folder that it may write in; `user` the user that it becomes, if any;
     `processes` how many it may start.
 
-    Raises: OSError if a step that this machine offers fails: an answer must not run then.
+    Raises: OSError if a step that this machine offers fails; no answer may run then.
     """
     landlock.restrict(readable(), [workplace, Path("/dev/null")])
     if user is not None:
@@ -45,7 +45,7 @@ def confine(workplace: Path, user: int | None, supervisor: int, processes: int =
 
 
 def _drop_capabilities() -> None:
-    """Give up what a user without rights has within a sandbox of its own."""
+    """Drop all capabilities, which a user namespace grants even to a user without rights."""
     if os.uname().sysname == "Linux":
         header = struct.pack("=Ii", CAPABILITIES_VERSION, 0)
         if ctypes.CDLL(None, use_errno=True).capset(header, bytes(24)) < 0:
@@ -66,7 +66,7 @@ def end_with(parent: int) -> None:
 
 @cache
 def readable() -> list[Path]:
-    """Return what Python and torch read while they run."""
+    """Return the paths that Python and torch read while they run."""
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     for package in ("torch", "numpy", "cleanformer_lite"):
         found = importlib.util.find_spec(package)
@@ -76,7 +76,7 @@ def readable() -> list[Path]:
 
 
 def interpreter() -> list[Path]:
-    """Return where Python itself lies, with what it is linked to: what a sandbox must show."""
+    """Return the paths of Python and of what it links to, which a sandbox must show."""
     paths = [Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix), *readable()]
     paths += [Path(text) for text in os.environ.get("LD_LIBRARY_PATH", "").split(":") if text]
     # A sandbox has a /proc and a /dev of its own.
@@ -86,13 +86,13 @@ def interpreter() -> list[Path]:
 
 
 def user_of(slot: int) -> int | None:
-    """Return the user that answers in this slot become: root's answers become one each."""
+    """Return the user that answers in this slot become; under root each slot has its own."""
     user = FIRST_USER + slot
     return user if os.geteuid() == 0 and _exists_here(user) else None
 
 
 def _exists_here(user: int) -> bool:
-    """Say whether a process can become this user: a container may know only a few."""
+    """Say whether a process can become this user, because a container may know only a few."""
     try:
         ranges = Path("/proc/self/uid_map").read_text().splitlines()
     except OSError:
@@ -102,9 +102,9 @@ def _exists_here(user: int) -> bool:
 
 
 def separate() -> None:
-    """Give this process, and all that it starts, empty namespaces, as far as its rights allow.
+    """Give this process and its children empty namespaces, as far as its rights allow.
 
-    Within a sandbox there are some already; then this changes nothing that matters.
+    Inside a sandbox they exist already, and another set does no harm.
     """
     if os.uname().sysname != "Linux":
         return
@@ -120,10 +120,9 @@ _hide_mounts: list[bool] = []
 
 
 def mount_folder(folder: Path, user: int | None) -> bool:
-    """Put a small empty file system of its own over a folder, where this process has the right.
+    """Mount a small empty file system on a folder, if this process has the right.
 
-    What is written there counts as memory, is held to 64 MiB and 4,096 entries, and is gone at once
-    when the folder is taken away.
+    Files there count as memory, are limited to 64 MiB and 4,096 entries, and vanish with the mount.
     """
     if not _hide_mounts:
         return False
@@ -135,6 +134,6 @@ def mount_folder(folder: Path, user: int | None) -> bool:
 
 
 def unmount_folder(folder: Path) -> None:
-    """Take away what `mount_folder` put over a folder, whatever is in it."""
+    """Unmount what `mount_folder` mounted, whatever is in it."""
     with suppress(OSError):
         ctypes.CDLL(None, use_errno=True).umount2(bytes(folder), DETACH)

@@ -1,4 +1,4 @@
-"""Where grading is done: on this machine, or on the workers of a Dask cluster."""
+"""Grade on this machine, or on the workers of a Dask cluster."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ RETRIES = 5
 
 
 class GradesElsewhere(Protocol):
-    """Whatever can do work that needs a `Runner`, on many items."""
+    """Anything that can do work with a `Runner` on many items."""
 
     @property
     def limits(self) -> Limits: ...
@@ -24,14 +24,14 @@ class GradesElsewhere(Protocol):
     def map(
         self, do: Callable[[Runner, Item], Out], items: Iterable[Item]
     ) -> Iterator[tuple[int, Out]]:
-        """Yield what comes of each item with its number, in the order in which they are done."""
+        """Yield each item's number and result, in the order in which they are done."""
         ...
 
     def close(self) -> None: ...
 
 
 class LocalExecutor:
-    """Does the work on this machine, as many items at once as a runner has places."""
+    """Do the work on this machine, with as many items at once as the runner has slots."""
 
     def __init__(self, runner: Runner) -> None:
         self.limits = runner.limits
@@ -40,7 +40,7 @@ class LocalExecutor:
     def map(
         self, do: Callable[[Runner, Item], Out], items: Iterable[Item]
     ) -> Iterator[tuple[int, Out]]:
-        """Yield what comes of each item with its number, in the order in which they are done."""
+        """Yield each item's number and result, in the order in which they are done."""
         pool = ThreadPoolExecutor(self.runner.jobs)
         try:
             yield from _completed(
@@ -58,9 +58,9 @@ class LocalExecutor:
 
 
 class DaskExecutor:
-    """Does the work on a Dask cluster: at `address`, or a local one of `jobs` workers.
+    """Do the work on a Dask cluster: at `address`, or a local one of `jobs` workers.
 
-    An item whose worker dies is done again by another.
+    If a worker dies, another does its item again.
 
     Raises: ImportError if Dask is not installed, OSError if nothing answers at the address.
     """
@@ -85,7 +85,7 @@ class DaskExecutor:
     def map(
         self, do: Callable[[Runner, Item], Out], items: Iterable[Item]
     ) -> Iterator[tuple[int, Out]]:
-        """Yield what comes of each item with its number, in the order in which they are done."""
+        """Yield each item's number and result, in the order in which they are done."""
         pool = self.client.get_executor(pure=False, retries=RETRIES)
         room = 2 * max(1, sum(self.client.nthreads().values()))
         work = _OnWorker(do, self.limits, self.isolation)
@@ -95,14 +95,14 @@ class DaskExecutor:
             pool.shutdown(wait=False)
 
     def close(self) -> None:
-        """Leave the cluster, and end it if it is ours."""
+        """Leave the cluster, and end it if it was started here."""
         self.client.close()
         if self.cluster is not None:
             self.cluster.close()
 
 
 class _OnWorker:
-    """What a Dask worker is sent: it keeps one runner for each thread that it works with."""
+    """The work sent to a Dask worker, which keeps one runner for each thread."""
 
     def __init__(self, do: Callable[[Runner, Any], Any], limits: Limits, isolation: str) -> None:
         self.do, self.limits, self.isolation = do, limits, isolation
@@ -128,7 +128,7 @@ def _runner_here(limits: Limits, isolation: str) -> Runner:
 def _completed(
     pool: Executor, work: Callable[[Item], Out], items: Iterable[Item], room: int
 ) -> Iterator[tuple[int, Out]]:
-    """Hand items to a pool, no more than it has room for, and yield what is done."""
+    """Hand items to a pool, no more than it has room for, and yield results as they come."""
     waiting: dict[Future[Out], int] = {}
     numbered = enumerate(items)
     more = True

@@ -1,4 +1,4 @@
-"""Grade a whole folder: every file, every exercise, whatever is handed in."""
+"""Grade every file in a folder on every exercise."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 @dataclass
 class Course:
-    """All that came of a folder: learners with their results, and files that were not graded."""
+    """The outcome of a folder: learners with their results, and files that were not graded."""
 
     learners: list[Learner]
     exercises: list[str]
@@ -46,7 +46,7 @@ class Course:
 
 @dataclass
 class _Plan:
-    """Which answers must be run, and under which key each result is kept."""
+    """The answers that must be run, and the key under which each result is kept."""
 
     keys: dict[tuple[int, str], str]
     work: list[Work]
@@ -80,7 +80,7 @@ def grade_folder(
 ) -> Course:
     """Grade every notebook and `.py` file in a folder.
 
-    `out` is where the journal lies: what it holds is not run again, unless `regrade`. `learner` is
+    `out` holds the journal; results in it are not run again, unless `regrade`. `learner` is
     a pattern that says whose a file is, or all is `everything_of` one learner; `shard` (3, 20)
     takes the third of twenty parts of the learners; `partial` gives points for the properties that
     hold.
@@ -124,7 +124,7 @@ def bring_together(
     exercises: list[str],
     skipped: list[tuple[str, str]],
 ) -> Course:
-    """Make a course of results, however many runs they come from."""
+    """Make a course of the results of one run or several."""
     results = _flag_what_is_alike(results)
     return Course(gather(results, roster, exercises), exercises, skipped, results)
 
@@ -158,7 +158,7 @@ def _part(
 def _plan(
     papers: Sequence[Paper], done: dict[str, Result], limits: Limits, seed: int | None
 ) -> _Plan:
-    """Find out what is not done yet; answers with the same code need one run."""
+    """List the answers that are not graded yet; answers with the same code need one run."""
     plan = _Plan({}, [])
     planned: set[str] = set()
     for number, paper in enumerate(papers):
@@ -190,7 +190,7 @@ def _collect(
 
 
 def _with_partial_credit(result: Result) -> Result:
-    """Give a wrong answer the share of the points that its right properties are."""
+    """Give a wrong answer points in proportion to the properties that hold."""
     if not result.tried or result.passed:
         return result
     properties = EXERCISES[result.exercise].properties
@@ -199,7 +199,7 @@ def _with_partial_credit(result: Result) -> Result:
 
 
 def _flag_what_is_alike(results: Sequence[Result]) -> list[Result]:
-    """Flag passed answers that are another learner's to the character."""
+    """Flag passed answers that equal another learner's, character by character."""
     owners: dict[tuple[str, str], set[str]] = defaultdict(set)
     for result in results:
         if result.passed and result.digest:

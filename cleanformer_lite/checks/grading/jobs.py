@@ -1,4 +1,4 @@
-"""What happens inside the process of one job: confine it, do the job, send back what came of it.
+"""Run inside the process of one job: confine it, do the job, send back the result.
 
 There are three kinds. `read` takes a file apart; it runs none of it, but a parser can be made to
 crash. `answer` runs what an exercise needs and observes it. `judge` compares observations with what
@@ -38,9 +38,9 @@ LOOK_TWICE = ("cleanformer_lite", "sys.modules", "importlib", "__import__", "_ge
 def run(
     supervisor: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
 ) -> None:
-    """Do the job that can be read from one file descriptor, and write what came to the other.
+    """Read a job from one file descriptor, do it, and write its result to the other.
 
-    A job is a line of JSON, and bytes behind it. Never returns: the process ends here.
+    A job is a line of JSON followed by bytes. Never returns, because the process ends here.
     """
     _close_all_but(job, result)
     with os.fdopen(job, "rb") as stream:
@@ -57,7 +57,7 @@ def run(
 
 
 def _close_all_but(*kept: int) -> None:
-    """Silence the standard streams, and close every inherited file descriptor but `kept`."""
+    """Silence the standard streams, and close every inherited file descriptor except `kept`."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
@@ -69,7 +69,7 @@ def _close_all_but(*kept: int) -> None:
 
 
 def _send(result: int, frame: bytes) -> None:
-    """Write all bytes to a pipe, which takes some at a time."""
+    """Write all bytes to a pipe, which takes a part at a time."""
     view = memoryview(frame)
     while view:
         view = view[os.write(result, view) :]
@@ -79,7 +79,7 @@ def _send(result: int, frame: bytes) -> None:
 
 
 def _read(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
-    """Take a file apart: which statements does each exercise need?"""
+    """Find the statements of a file that each exercise needs."""
     try:
         text = body.decode("utf-8-sig")
         cells = notebook_cells(text) if task["notebook"] else [("", text)]
@@ -106,7 +106,7 @@ def _read(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
 
 
 def notebook_cells(text: str) -> list[tuple[str, str]]:
-    """Return the code cells of a notebook, numbered as a reader counts them, code or not.
+    """Return the code cells of a notebook, numbered as a reader counts all cells.
 
     Raises: ValueError if the text is not the JSON of a notebook.
     """
@@ -135,7 +135,7 @@ def _source_of(cell: dict[str, object], number: int) -> str:
 def _outline(
     statements: list[Statement], broken: list[Unparsed], entry_point: str, names: dict[str, str]
 ) -> dict[str, Any]:
-    """Say what one exercise needs of a file, and what a teacher may want to look at."""
+    """Return the code that one exercise needs, and what a teacher may want to look at."""
     kept = needed(statements, entry_point)
     text = "\n".join(statement.piece.text for statement in kept)
     defined = frozenset[str]().union(*(s.writes for s in kept if s.defines)) - {entry_point}
@@ -160,7 +160,7 @@ def _as_json(value: object) -> bytes:
 
 
 def _answer(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
-    """Run what an exercise needs, then its probes on it; returns the frame to send.
+    """Run the code that an exercise needs, then its probe; return the frame to send.
 
     The outcome is "observed", "missing" (nothing defines the entry point) or "raised".
     """
@@ -176,7 +176,7 @@ def _answer(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
 
 
 def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
-    """Return a message, and what was observed."""
+    """Return a message and the observations."""
     exercise = EXERCISES[task["exercise"]]
     watch = observe  # an answer may replace the one in cleanformer_lite.checks
     pieces = [Piece(*triple) for triple in task["code"]]
@@ -193,7 +193,7 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
 
 
 def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
-    """Run statements as a notebook would; returns their module, and notes on those that raised."""
+    """Run statements as a notebook would; return their module, and notes on those that raised."""
     module = ModuleType("__main__")  # what guards itself by this name runs, as in a notebook
     sys.modules["__main__"] = module
     _show_source(pieces)
@@ -210,7 +210,7 @@ def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
 
 
 def _show_source(pieces: list[Piece]) -> None:
-    """Let `inspect` find the source: what compiles functions from it would fail without."""
+    """Let `inspect` find the source, because code that compiles functions from it needs that."""
     for cell in {piece.cell for piece in pieces}:
         lines: list[str] = []
         for piece in (piece for piece in pieces if piece.cell == cell):
@@ -233,7 +233,7 @@ def _text_of(error: BaseException) -> str:
 
 
 def _judge(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
-    """Judge what came of several answers; the frames stand in the body, one behind the other."""
+    """Judge the observations of several answers, whose frames follow each other in the body."""
     results = []
     start = 0
     for attempt in task["attempts"]:

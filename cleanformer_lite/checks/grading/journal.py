@@ -1,4 +1,4 @@
-"""What has been graded already, one line of JSON each, so that no interruption costs work twice."""
+"""Keep each result as a line of JSON, so that interrupted grading goes on where it stopped."""
 
 import dataclasses
 import fcntl
@@ -18,7 +18,7 @@ from cleanformer_lite.checks.grading.result import Result
 
 
 class Journal:
-    """An append-only file of results; a line is either whole or not there.
+    """An append-only file of results; each line is written whole or not at all.
 
     Only one grader at a time may hold it.
 
@@ -52,7 +52,7 @@ class Journal:
             self.file.close()
 
     def _read(self, line: bytes) -> None:
-        """Take one line in; one that is cut short or not ours counts for nothing."""
+        """Read one line; ignore one that is cut short or malformed."""
         try:
             entry = json.loads(line)
             key, result = entry["key"], Result.from_dict(entry["result"])
@@ -77,9 +77,9 @@ class Journal:
 
 
 def key_of(code: str, exercise: str, limits: Limits, seed: int | None) -> str:
-    """Name a result by all that it rests on: the code that is run, the exercise, this package, how.
+    """Name a result by everything that it depends on: code, exercise, package, options.
 
-    `seed` is None when each run draws its own: a right answer passes with any.
+    `seed` is None if each run draws its own, because a right answer passes with any.
     """
     parts = [code, _content_of(exercise), __version__, limits.as_dict(), seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -87,9 +87,9 @@ def key_of(code: str, exercise: str, limits: Limits, seed: int | None) -> str:
 
 @cache
 def _content_of(exercise: str) -> str:
-    """Return a fingerprint of what an exercise asks, and of the machine that judges it.
+    """Return a fingerprint of an exercise's probe, and of the code that judges it.
 
-    Its prompt and hints may change without changing any result.
+    Prompt and hints are left out, because they change no result.
     """
     told: Exercise = EXERCISES[exercise]
     parts = [told.id, told.entry_point, str(told.points), *told.properties, *_parts(told.probe)]

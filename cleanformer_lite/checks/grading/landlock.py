@@ -1,4 +1,4 @@
-"""Ask Linux to keep a process away from files, network and other processes: no rights needed."""
+"""Have Linux keep a process from files, network and other processes; no rights needed."""
 
 import ctypes
 import os
@@ -29,10 +29,10 @@ def version() -> int:
 
 
 def restrict(read: Iterable[Path], write: Iterable[Path]) -> bool:
-    """Leave this process, for good, only `read` (and what is below) to read and `write` to change.
+    """Let this process, for good, read only below `read` and change only below `write`.
 
-    Where the kernel offers it, TCP is closed too, and no signal reaches a process outside. Returns
-    whether any of it holds; a kernel without Landlock changes nothing.
+    If the kernel offers it, TCP is closed too, and no signal reaches a process outside. Returns
+    False if the kernel has no Landlock, and changes nothing then.
 
     Raises: OSError if the kernel offers Landlock but refuses a step.
 
@@ -58,7 +58,7 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> bool:
 
 
 def allow(libc: ctypes.CDLL, rules: int, path: Path, access: int) -> None:
-    """Add one path to the rules; a path that is not there needs no rule."""
+    """Add one path to the rules; a path that does not exist needs none."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -72,7 +72,7 @@ def allow(libc: ctypes.CDLL, rules: int, path: Path, access: int) -> None:
 
 
 def checked(result: int) -> int:
-    """Return what a system call returned, or raise what it says went wrong."""
+    """Return a system call's result, or raise its error."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

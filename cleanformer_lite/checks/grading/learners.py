@@ -1,4 +1,4 @@
-"""Whose files these are: a learner is a folder, or what a pattern finds in a file's path."""
+"""Find the learner of each file: a folder, or a pattern's match in the file's path."""
 
 import csv
 import re
@@ -15,9 +15,9 @@ NAME = "{name}"
 
 @dataclass
 class Learner:
-    """One learner: the files handed in, the best result for each exercise, the roster's columns.
+    """One learner: the files handed in, the best result of each exercise, the roster's columns.
 
-    `listed` says whether the roster names this learner; it is True for all where there is none.
+    `listed` says whether the roster names this learner; without a roster it is True.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Learner:
 
 
 def name_of(path: str, pattern: str | None = None) -> str:
-    """Say whose a file is, by its path within the course's folder.
+    """Return the learner of a file, by its path within the course's folder.
 
-    Without a pattern a learner is the first folder of the path, or the file itself where there is
-    none. A pattern such as `{name}_*` is held against the path, or against the file's name where it
-    has no slash; `*` stands for anything. What it does not fit is a learner of its own.
+    Without a pattern a learner is the first folder of the path, or the file itself if there is
+    none. A pattern such as `{name}_*` is matched with the path, or, if it has no slash, with the
+    file's name; `*` matches anything. A file that does not match is a learner of its own.
     """
     if pattern is None:
         return path.split("/")[0]
@@ -56,7 +56,7 @@ def name_of(path: str, pattern: str | None = None) -> str:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Turn a pattern into a regular expression; a name holds no slash and is as short as it can be.
+    """Turn a pattern into a regular expression, in which a name is short and holds no slash.
 
     Raises: ValueError if it does not name the learner exactly once.
     """
@@ -73,9 +73,9 @@ def check_pattern(pattern: str | None) -> None:
 
 
 def read_roster(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file of learners: the first column is the name that files bear.
+    """Read a CSV file of learners: the first column has the names that files carry.
 
-    Raises: OSError if it cannot be read, ValueError if it has no names, or one twice.
+    Raises: OSError if it cannot be read, ValueError if a name is missing, or occurs twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -84,7 +84,7 @@ def read_roster(path: Path) -> list[dict[str, str]]:
                 for entry in csv.DictReader(file)
             ]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"wanted a CSV file in UTF-8, but {path} is none: {error}") from error
+        raise ValueError(f"wanted a CSV file in UTF-8, got {path}: {error}") from error
     names = [next(iter(entry.values()), "") for entry in entries]
     if not names or not all(names):
         raise ValueError(f"wanted a name in the first column of every line of {path}")
@@ -97,7 +97,7 @@ def read_roster(path: Path) -> list[dict[str, str]]:
 def gather(
     results: Iterable[Result], roster: Sequence[dict[str, str]] | None, exercises: Sequence[str]
 ) -> list[Learner]:
-    """Bring together what belongs to each learner: the best of several answers counts."""
+    """Collect each learner's files and results; the best of several answers counts."""
     learners: dict[str, Learner] = {}
     for entry in roster or ():
         name = next(iter(entry.values()))
@@ -123,5 +123,5 @@ def gather(
 
 
 def _rank(result: Result) -> tuple[float, bool]:
-    """Order answers to one exercise: more points first, then any answer before none."""
+    """Rank answers to one exercise: by points, then any answer before none."""
     return result.points, result.status != "missing"

@@ -1,4 +1,4 @@
-"""How much time, memory and room one answer may take."""
+"""Limit the time, memory and disk space of one answer."""
 
 import math
 import resource
@@ -10,11 +10,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """What one answer may use: seconds (on the clock and of the processor), MiB, bytes, processes.
+    """The limits of one answer: seconds (of clock and processor), MiB, bytes, processes.
 
-    `memory` comes on top of what Python and torch already hold. `result` is the most that an answer
-    may send back, `files` the most that one file may hold, `processes` how many it may start beside
-    its own.
+    `memory` is added to what Python and torch already use. `result` limits what an answer may send
+    back, `files` the size of one file, `processes` the number of further processes.
     """
 
     seconds: float = 10.0
@@ -34,9 +33,9 @@ class Limits:
 
 
 def apply_limits(limits: Limits) -> None:
-    """Hold this process, for good, to all limits that the operating system can enforce.
+    """Set, for good, all limits that the operating system can enforce on this process.
 
-    The clock is not among them: whoever started the process watches that.
+    The process that started this one watches the clock.
 
     Source: getrlimit(2).
     """
@@ -51,7 +50,7 @@ def apply_limits(limits: Limits) -> None:
 
 
 def _lower(which: int, value: int) -> None:
-    """Set one limit for good, or leave a lower one that already holds."""
+    """Set one limit for good, or keep a lower one that holds already."""
     hard = resource.getrlimit(which)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
@@ -62,7 +61,7 @@ def _lower(which: int, value: int) -> None:
 
 
 def _address_space() -> int:
-    """Return the bytes of address space that this process holds, a guess if it cannot tell."""
+    """Return the bytes of address space in use, or a guess if they cannot be read."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:

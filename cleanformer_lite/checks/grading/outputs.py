@@ -1,4 +1,4 @@
-"""Write what a course needs from a graded folder: tables, and files that other tools read."""
+"""Write the tables of a graded folder, and the files that other tools read."""
 
 import csv
 import io
@@ -76,7 +76,7 @@ def _cells(result: Result) -> Line:
 
 
 def as_csv(columns: Sequence[str], lines: Iterable[Line]) -> str:
-    """Write a table. Learners choose names and texts: no line of a cell may become a formula."""
+    """Write a table in which no line of a cell becomes a formula, because learners choose names."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for line in (columns, *lines):
@@ -90,7 +90,7 @@ def as_json(value: object) -> str:
 
 
 def _everything(course: Course, sandbox: Sandbox) -> dict[str, Any]:
-    """Return all there is, for other programs and for `merge`."""
+    """Return everything, for other programs and for `merge`."""
     return {
         "package": f"cleanformer_lite {__version__}",
         "isolation": str(sandbox),
@@ -113,7 +113,7 @@ def _everything(course: Course, sandbox: Sandbox) -> dict[str, Any]:
 
 
 def read_course(folders: Sequence[Path]) -> Course:
-    """Bring together what several runs of `grade` wrote, each in its own folder.
+    """Join the results of several runs of `grade`, each in its own folder.
 
     Raises: OSError if a grades.json is not there, ValueError if it is none, or if the runs graded
         other exercises.
@@ -143,7 +143,7 @@ def _chapters(exercises: Iterable[str]) -> list[str]:
 
 
 def _learners_table(course: Course) -> tuple[list[str], list[Line]]:
-    """Draw a line for each learner: the roster's columns, points by chapter, points in all."""
+    """Write a line for each learner: the roster's columns, points by chapter, total points."""
     chapters = _chapters(course.exercises)
     more = list(
         dict.fromkeys(key for learner in course.learners for key in list(learner.roster)[1:])
@@ -162,12 +162,12 @@ def _learners_table(course: Course) -> tuple[list[str], list[Line]]:
 
 
 def _grade_of(learner: Learner) -> object:
-    """Return what a course system is to enter: nothing for who handed in nothing."""
+    """Return the grade to enter; empty for a learner who handed in nothing."""
     return learner.points if learner.files else ""
 
 
 def _canvas(learners: Sequence[Learner]) -> tuple[list[str], list[Line]]:
-    """Draw what Canvas imports; its own columns are taken from the roster, if they are there.
+    """Write the table that Canvas imports, with its own columns from the roster, if any.
 
     Source: https://community.canvaslms.com, "How do I import grades in the Gradebook?"
     """
@@ -180,7 +180,7 @@ def _canvas(learners: Sequence[Learner]) -> tuple[list[str], list[Line]]:
 
 
 def _moodle(learners: Sequence[Learner]) -> tuple[list[str], list[Line]]:
-    """Draw what Moodle imports; the columns by which it knows people come from the roster.
+    """Write the table that Moodle imports; the columns that identify people come from the roster.
 
     Source: https://docs.moodle.org, "Grade import"
     """
@@ -197,7 +197,7 @@ def _moodle(learners: Sequence[Learner]) -> tuple[list[str], list[Line]]:
 
 
 def _feedback(learner: Learner) -> str:
-    """Say in a line how each chapter went."""
+    """Write the points of each chapter on one line."""
     chapters: dict[str, int] = {}
     for result in learner.results.values():
         chapter = result.exercise.split(".")[0]
@@ -208,7 +208,7 @@ def _feedback(learner: Learner) -> str:
 
 
 def gradescope(learners: Sequence[Learner]) -> dict[str, Any]:
-    """Return what Gradescope reads: it hands one learner's folder over at a time.
+    """Return the results as Gradescope reads them, for one learner's folder at a time.
 
     Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/
     """
@@ -234,8 +234,7 @@ def gradescope(learners: Sequence[Learner]) -> dict[str, Any]:
 def junit(learners: Sequence[Learner]) -> str:
     """Write one suite for each learner, one case for each exercise, as build servers read them.
 
-    A wrong answer is a failure, a missing one is skipped, and all else that ends without points is
-    an error.
+    A wrong answer is a failure, a missing one is skipped, and any other without points is an error.
     """
     suites = ET.Element("testsuites", name="cleanformer_lite")
     for learner in learners:
@@ -277,7 +276,7 @@ def _xml(text: str) -> str:
 
 
 def nothing_handed_in(exercises: Sequence[str], reason: str) -> dict[str, Any]:
-    """Return what Gradescope reads where there was nothing to grade."""
+    """Return the results as Gradescope reads them if there was nothing to grade."""
     tests = [
         {"name": name, "score": 0, "max_score": EXERCISES[name].points, "status": "failed"}
         for name in exercises

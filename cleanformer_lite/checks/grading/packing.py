@@ -1,4 +1,4 @@
-"""Pack grading for where learners hand in: a zip file for Gradescope, a workflow for GitHub."""
+"""Pack grading for other places: a zip file for Gradescope, a workflow for GitHub."""
 
 import io
 import zipfile
@@ -41,7 +41,7 @@ def _options(exercises: Sequence[str]) -> str:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes, mode: int) -> None:
-    """Add a file with a mode, and a date that is always the same: so is the zip file then."""
+    """Add a file with a mode and a fixed date, so that the zip file is always the same."""
     entry = zipfile.ZipInfo(name)
     entry.external_attr = mode
     entry.compress_type = zipfile.ZIP_DEFLATED

@@ -1,4 +1,4 @@
-"""Pages for the teacher and for each learner: HTML that needs no script, no font, no network."""
+"""Draw pages for the teacher and each learner, in HTML without scripts, fonts or network."""
 
 import hashlib
 import re
@@ -48,7 +48,7 @@ class Met:
         return thread if thread.startswith("https://") else ""
 
     def names(self) -> str:
-        """Return who met it, a question mark behind those who may have."""
+        """Return the learners who made it, with a question mark after those who may have."""
         return ", ".join([*sorted(self.surely), *(f"{name}?" for name in sorted(self.possibly))])
 
 
@@ -64,7 +64,7 @@ def count(results: Sequence[Result]) -> list[Met]:
 
 
 def misconceptions_page(course: Course) -> str:
-    """Draw what a course gets wrong: how many met which mistake, who, and what has no name yet."""
+    """Draw the page of a course's mistakes: how many learners made each, who, and unnamed ones."""
     results = [result for learner in course.learners for result in learner.results.values()]
     handed_in = [learner for learner in course.learners if learner.files]
     statuses = {
@@ -100,7 +100,7 @@ def learner_page(learner: Learner) -> str:
 
 
 def page_name(learner: str) -> str:
-    """Return a file name for a learner's page that every system takes, and no two share."""
+    """Return a unique file name for a learner's page that every system accepts."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", learner).strip("-")[:LONGEST_SLUG]
     if not slug or slug != learner or slug != slug.lower():  # some systems do not tell A from a
         slug += (
@@ -110,7 +110,7 @@ def page_name(learner: str) -> str:
 
 
 def template(name: str, **values: object) -> str:
-    """Fill a template that is no page: nothing is escaped."""
+    """Fill a template that is not HTML, without escaping."""
     return _environment(False).get_template(name).render(**values)
 
 
@@ -134,7 +134,7 @@ def _environment(autoescape: bool) -> Environment:
 
 
 def texts(course: Course) -> Iterator[tuple[str, str]]:
-    """Yield each page with its name."""
+    """Yield the name and the text of each page."""
     yield "misconceptions.html", misconceptions_page(course)
     for learner in course.learners:
         yield f"learners/{page_name(learner.name)}", learner_page(learner)

@@ -1,4 +1,4 @@
-"""One file, taken apart and graded: what each exercise needs of it, and what comes of that."""
+"""Take one file apart into the code that each exercise needs, and grade it."""
 
 import hashlib
 import secrets
@@ -18,7 +18,7 @@ ALIKE_FROM = 200  # characters: shorter answers are alike by chance
 
 @dataclass(frozen=True)
 class Paper:
-    """One file, taken apart: the code that each exercise needs of it.
+    """One file, taken apart into the code that each exercise needs.
 
     `outlines` has an entry for each exercise whose name occurs in the file, `whole` all its code.
     """
@@ -30,13 +30,13 @@ class Paper:
     trouble: tuple[str, str] | None = None
 
     def only(self, exercises: Sequence[str]) -> "Paper":
-        """Return what some exercises need, to be sent elsewhere."""
+        """Return the part that some exercises need, to be sent elsewhere."""
         outlines = {name: self.outlines[name] for name in exercises}
         hides = any(outline["hides"] for outline in outlines.values())
         return replace(self, outlines=outlines, whole=self.whole if hides else ())
 
     def code(self, exercise: str) -> str:
-        """Return the text that an answer's result rests on."""
+        """Return the code that an answer's result depends on."""
         outline = self.outlines[exercise]
         pieces = [text for _, _, text in outline["code"]]
         if outline["hides"]:
@@ -46,7 +46,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Work:
-    """What is left to do for one paper, and how many of its answers ran out of time before."""
+    """The answers of one paper still to run, and how many ran out of time before."""
 
     number: int
     paper: Paper
@@ -62,9 +62,9 @@ def grade_file(
     seed: int | None = None,
     tried: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Result]:
-    """Grade one file that is nobody else's business; returns a result for each exercise.
+    """Grade one file by itself; return a result for each exercise.
 
-    `tried` is told how many answers are done, and how many there are.
+    `tried` is called with the number of answers done and their total.
 
     Raises: SlotLost if the runner was closed meanwhile.
     """
@@ -76,7 +76,7 @@ def grade_file(
 
 
 def take_apart(runner: Runner, item: tuple[str, Submission, Sequence[str]]) -> Paper:
-    """Find out which code of a file each exercise needs; none of it is run."""
+    """Find the code that each exercise needs, without running any."""
     learner, submission, exercises = item
     if submission.trouble is not None:
         return Paper(learner, submission.name, trouble=submission.trouble)
@@ -89,7 +89,7 @@ def take_apart(runner: Runner, item: tuple[str, Submission, Sequence[str]]) -> P
 
 
 def runnable(paper: Paper, exercises: Sequence[str]) -> tuple[str, ...]:
-    """Return the exercises of which anything can be found out by running the file."""
+    """Return the exercises for which it is worth running the file."""
     outlines = paper.outlines
     return tuple(
         e for e in exercises if e in outlines and (outlines[e]["code"] or outlines[e]["hides"])
@@ -97,7 +97,7 @@ def runnable(paper: Paper, exercises: Sequence[str]) -> tuple[str, ...]:
 
 
 def not_run(paper: Paper, exercise: str) -> Result:
-    """Say why nothing of a file is run for an exercise."""
+    """Return the result of an exercise for which nothing of a file is run."""
     told = EXERCISES[exercise]
     if paper.trouble is not None:
         return without_points(told, *paper.trouble)
@@ -110,7 +110,7 @@ def grade_paper(
     work: Work,
     tried: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Result]:
-    """Run answers of one file and judge them; a file whose answers never end is given up."""
+    """Run and judge the answers of one file, up to a number of timeouts."""
     paper, timeouts = work.paper, work.timeouts
     seed = secrets.randbelow(2**31) if work.seed is None else work.seed
     attempts = []
@@ -134,13 +134,13 @@ def grade_paper(
             timeouts += again[-1].timed_out
     for result in runner.judge(again):
         if result.passed or results[result.exercise].status in ("missing", "crashed"):
-            note = "the whole file was run: a part of it did not answer the exercise"
+            note = "the whole file was run, because a part of it did not answer the exercise"
             results[result.exercise] = replace(result, notes=(note, *result.notes))
     return [_with_flags(paper, result) for result in (*results.values(), *given_up)]
 
 
 def _with_flags(paper: Paper, result: Result) -> Result:
-    """Note what a teacher may want to look at, and a fingerprint of code that is long enough."""
+    """Add flags for the teacher, and a fingerprint of code that is long enough."""
     text = "".join(text for _, _, text in paper.outlines[result.exercise]["code"])
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     flags = tuple(f"mentions {word}" for word in paper.outlines[result.exercise]["mentions"])
@@ -148,13 +148,13 @@ def _with_flags(paper: Paper, result: Result) -> Result:
 
 
 def say_what_it_rests_on(paper: Paper, results: Sequence[Result]) -> list[Result]:
-    """Put a name on results, and say which of them rest on answers that do not pass."""
+    """Name the file of results, and note those that depend on answers that do not pass."""
     wrong = {r.exercise for r in results if not r.passed and r.status != "missing"}
     named = []
     for result in results:
         below = paper.outlines.get(result.exercise, {}).get("rests_on", ())
         notes = tuple(
-            f"it rests on your answer to {name}, which does not pass: mend that one first"
+            f"it depends on your answer to {name}, which does not pass: fix that one first"
             for name in below
             if name in wrong and result.exercise in wrong
         )

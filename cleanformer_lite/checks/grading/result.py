@@ -1,4 +1,4 @@
-"""What came of one answer, made out from the bytes that it sent and from how its process ended."""
+"""Read the result of an answer from the bytes that it sent and the end of its process."""
 
 import signal
 from dataclasses import asdict, dataclass
@@ -12,12 +12,12 @@ from cleanformer_lite.checks.observations import texts
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one answer to one exercise: a row of every table that is written.
+    """The result of one answer to one exercise: a row of every table that is written.
 
     `card` is the report as a learner reads it; `species` and `failed` are as in a `Report`; `tried`
     says whether every property was tried; `notes` name statements of the file that raised, and
     wrong answers that this one rests on; `flags` are for the teacher to look at;
-    `digest` is a fingerprint of the code, where that is long enough to be nobody else's by chance.
+    `digest` is a fingerprint of the code, if it is too long to be equal by chance.
     """
 
     exercise: str
@@ -46,7 +46,7 @@ class Result:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "Result":
-        """Return what `as_dict` wrote, after a way through JSON.
+        """Return the result that `as_dict` wrote, from its JSON.
 
         Raises: TypeError if it is something else.
         """
@@ -59,9 +59,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Observed:
-    """What came of running one answer.
+    """The outcome of running one answer.
 
-    `status` is "observed" (then there are observations to judge) or why there are none: missing,
+    `status` is "observed" if there are observations to judge, or says why there are none: missing,
     timeout, crashed, memory, refused.
     """
 
@@ -74,7 +74,7 @@ class Observed:
 def judge_attempt(
     exercise: Exercise, frame: bytes | None, ended: dict[str, Any], nonce: str, seed: int
 ) -> Result:
-    """Judge what was observed; without observations there are no points, whatever the reason."""
+    """Judge the observations; without any there are no points, whatever the reason."""
     seen = understand(frame, ended, nonce)
     report = _reported(exercise, seen, seed)
     tried = seen.status == "observed" and report.status in ("passed", "failed")
@@ -88,13 +88,13 @@ def judge_attempt(
 
 
 def without_points(exercise: Exercise, status: str, message: str = "") -> Result:
-    """Say why an answer gets no points, where there is nothing to judge."""
+    """Return the result of an answer without observations, which gets no points."""
     failed = () if status == "missing" else ("runs",)
     return _result(_unjudged(exercise, status, message, failed))
 
 
 def understand(frame: bytes | None, ended: dict[str, Any], nonce: str) -> Observed:
-    """Make sense of the bytes that came back (None: too many) and of how the process ended."""
+    """Read the bytes that came back (None: too many), and the way the process ended."""
     trouble = how_it_ended(frame, ended)
     if trouble is not None:
         return Observed(trouble[0], NoAnswer(), trouble[1])
@@ -104,7 +104,7 @@ def understand(frame: bytes | None, ended: dict[str, Any], nonce: str) -> Observ
     except BadFrame as bad:
         return Observed("refused", NoAnswer(), f"a forged result: {bad}")
     if message.get("nonce") != nonce:
-        return Observed("refused", NoAnswer(), "a forged result: not from this run")
+        return Observed("refused", NoAnswer(), "a forged result: it is not from this run")
     text, notes = str(message.get("error", ""))[:500], message.get("notes")
     notes = tuple(printable(note)[:500] for note in notes[:8]) if isinstance(notes, list) else ()
     outcome = message.get("outcome")
@@ -120,9 +120,9 @@ def how_it_ended(frame: bytes | None, ended: dict[str, Any]) -> tuple[str, str] 
     if not ended["in_time"] or code == -signal.SIGXCPU:
         return "timeout", f"stopped after {ended['seconds']:.1f} s"
     if frame is None:
-        return "refused", "sent back more than is allowed"
+        return "refused", "the answer sent back more than is allowed"
     if code == -signal.SIGKILL:
-        return "memory", "killed, as happens when memory runs out"
+        return "memory", "killed by the system, as when memory runs out"
     if code < 0:
         return "crashed", f"killed by {_signal_name(-code)}"
     if not frame:
@@ -153,7 +153,7 @@ def _reported(exercise: Exercise, seen: Observed, seed: int) -> Report:
 
 
 def _unjudged(exercise: Exercise, status: str, message: str, failed: tuple[str, ...]) -> Report:
-    """Report an answer of which there is nothing to judge."""
+    """Return the report of an answer without observations."""
     return Report(
         exercise=exercise.id,
         status=status,

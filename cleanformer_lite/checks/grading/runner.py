@@ -1,4 +1,4 @@
-"""Run jobs where they can do no harm, and bring back what came of them."""
+"""Run jobs in confined processes, and collect their results."""
 
 import json
 import os
@@ -27,7 +27,7 @@ CLEARING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one run of an answer brought: bytes that nobody has read yet, and how it ended."""
+    """The outcome of one run of an answer: bytes not read yet, and how its process ended."""
 
     exercise: str
     seed: int
@@ -41,10 +41,10 @@ class Attempt:
 
 
 class Runner:
-    """Runs files' code in processes of their own on this machine, `jobs` at once.
+    """Run code of files in processes of their own on this machine, `jobs` at once.
 
-    Use it in a `with` statement; its methods may be called from several threads. What keeps an
-    answer apart, and what does not, is told by `sandbox`.
+    Use it in a `with` statement; its methods may be called from several threads. `sandbox`
+    says how far answers are isolated.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Runner:
     def read(self, submission: Submission, exercises: Sequence[str]) -> dict[str, Any]:
         """Take a file apart: the code that each exercise needs, or "trouble" and a reason.
 
-        Nothing that is in a file raises here.
+        No file makes it raise anything else.
 
         Raises: SlotLost if the runner was closed meanwhile.
         """
@@ -99,7 +99,7 @@ class Runner:
     def run(
         self, exercise: str, code: Sequence[Sequence[Any]], seed: int, broken: Sequence[str] = ()
     ) -> Attempt:
-        """Run the code of one answer and observe it. Nothing that an answer does raises here.
+        """Run the code of one answer and observe it. No answer makes it raise anything else.
 
         Raises: SlotLost if the runner was closed meanwhile.
         """
@@ -110,7 +110,7 @@ class Runner:
         return Attempt(exercise, seed, nonce, frame, ended)
 
     def judge(self, attempts: Sequence[Attempt]) -> list[Result]:
-        """Judge several attempts: together if that goes well, or else one by one.
+        """Judge several attempts, together if that works, or else one by one.
 
         Raises: SlotLost if the runner was closed meanwhile.
         """
@@ -125,13 +125,13 @@ class Runner:
             alone = self._judged([attempt], JUDGING_SECONDS) if refused < 3 else None
             if alone is None:
                 refused += 1
-                reason = "what it sent takes too long, or too much memory, to judge"
+                reason = "its observations take too long, or too much memory, to judge"
                 alone = [without_points(EXERCISES[attempt.exercise], "refused", reason)]
             results += alone
         return results
 
     def _judged(self, attempts: Sequence[Attempt], seconds: float) -> list[Result] | None:
-        """Judge in one process; None if it did not end well."""
+        """Judge in one process; None if the process failed."""
         described = [
             {
                 "exercise": attempt.exercise,
@@ -153,7 +153,7 @@ class Runner:
     def _do(
         self, task: dict[str, Any], body: bytes, limits: Limits
     ) -> tuple[bytes | None, dict[str, Any]]:
-        """Have a job done, a second time if the process that watches it is lost."""
+        """Have a job done, and repeat it once if the supervising process is lost."""
         job = json.dumps(task).encode() + b"\n" + body
         with self._slot() as slot:
             for _ in range(2):
@@ -169,7 +169,7 @@ class Runner:
 
     @contextmanager
     def _slot(self) -> Iterator[Slot]:
-        """Take a free place to run in, and give it back."""
+        """Borrow a free slot."""
         slot = self.free.get()
         try:
             yield slot
@@ -179,7 +179,7 @@ class Runner:
     def attempt(
         self, slot: Slot, kind: str, job: bytes, limits: Limits
     ) -> tuple[bytes | None, dict[str, Any]]:
-        """Hand a job over; returns the bytes that came back (None: too many), and the end."""
+        """Hand over a job; return the bytes that came back (None: too many), and how it ended."""
         incoming, outgoing = os.pipe()
         with _held(job) as descriptor, os.fdopen(incoming, "rb", buffering=0) as results:
             try:
@@ -192,7 +192,7 @@ class Runner:
 
 @contextmanager
 def _held(job: bytes) -> Iterator[int]:
-    """Hold bytes where another process can read them: in memory, for a disk may be full."""
+    """Hold bytes in memory that another process can read, because a disk may be full."""
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("job"), "w+b") as file:
             file.write(job)
@@ -206,7 +206,7 @@ def _held(job: bytes) -> Iterator[int]:
 
 
 def _receive(results: BinaryIO, limits: Limits) -> bytes | None:
-    """Read until nothing more can come; None if there is more than `limits` allow."""
+    """Read to the end; None if there is more than `limits` allow."""
     pieces: list[bytes] = []
     size = 0
     deadline = time.monotonic() + limits.seconds + GRACE

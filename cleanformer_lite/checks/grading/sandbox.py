@@ -1,4 +1,4 @@
-"""How far answers are kept apart here: what this machine offers, what is used, what stays open.
+"""Choose what isolates answers on this machine, and say what stays open.
 
 There are two layers. The outer one is bubblewrap: the process from which all answers are forked
 runs in namespaces of its own, where no file of yours exists, no process of yours and no network.
@@ -42,7 +42,7 @@ ALWAYS_OPEN = (
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What keeps answers apart: bubblewrap, Landlock's version, seccomp, users of their own."""
+    """The layers that isolate answers: bubblewrap, Landlock's version, seccomp, separate users."""
 
     bubblewrap: bool
     landlock: int
@@ -51,7 +51,7 @@ class Sandbox:
 
     @property
     def enough(self) -> bool:
-        """Say whether strangers' files may be run: each way out is closed by one layer at least."""
+        """Say whether strangers' files may be run: at least one layer closes each way out."""
         return self.seccomp and (self.bubblewrap or self.landlock > 0)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Sandbox:
         return f"each answer in a process of its own, as {user}: {', '.join(layers)}"
 
     def open_ways(self) -> list[str]:
-        """Say, a sentence each, what is not prevented here."""
+        """List in sentences what is not prevented here."""
         ways = list(ALWAYS_OPEN)
         if not self.bubblewrap:
             ways.append(
@@ -89,7 +89,7 @@ class Sandbox:
 
 
 def choose(isolation: str = "auto") -> Sandbox:
-    """Return what will keep answers apart: "auto" takes all there is, and never refuses.
+    """Return the layers to use: "auto" takes all that work, and never refuses.
 
     Raises: ValueError for another word, or if bubblewrap is asked for and does not run.
     """
@@ -102,7 +102,7 @@ def choose(isolation: str = "auto") -> Sandbox:
 
 
 def require(isolation: str) -> Sandbox:
-    """Return what will keep answers apart, if it is enough for strangers' files.
+    """Return the layers to use, if they are enough for strangers' files.
 
     Raises: ValueError, saying what to install, if it is not and "none" was not asked for.
     """
@@ -114,9 +114,9 @@ def require(isolation: str) -> Sandbox:
 
 @cache
 def _bubblewrap_trouble() -> str:
-    """Say why bubblewrap cannot be used, in its own words; nothing if it can."""
+    """Say why bubblewrap cannot be used, in its own words; empty if it can."""
     if not sys.platform.startswith("linux"):
-        return "it is for Linux"
+        return "it runs on Linux only"
     if shutil.which("bwrap") is None:
         return "not installed"
     try:
@@ -127,7 +127,7 @@ def _bubblewrap_trouble() -> str:
 
 
 def wrap(command: list[str], variables: dict[str, str] | None = None) -> list[str]:
-    """Return a command that runs another inside bubblewrap, with Python to read and no more."""
+    """Return a command that runs another inside bubblewrap, with only Python to read."""
     root = os.geteuid() == 0
     arguments = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     arguments += ["--unshare-cgroup-try"]
@@ -156,7 +156,7 @@ def wrap(command: list[str], variables: dict[str, str] | None = None) -> list[st
 
 
 def _outermost(paths: list[Path]) -> list[Path]:
-    """Return the paths that no other contains, without the links at the root."""
+    """Return the paths that no other path contains, without links at the root."""
     kept: list[Path] = []
     for path in paths:
         link = path.is_symlink() and len(path.parts) == 2
@@ -166,7 +166,7 @@ def _outermost(paths: list[Path]) -> list[Path]:
 
 
 def describe() -> str:
-    """Say what holds on this machine, and what does not."""
+    """Describe the isolation on this machine, and what stays open."""
     sandbox = choose()
     enough = "enough for strangers' files" if sandbox.enough else "NOT enough for strangers' files"
     trouble = _bubblewrap_trouble()

@@ -1,6 +1,6 @@
-"""Leave a process only the system calls that Python and torch need: no rights needed, by seccomp.
+"""Restrict a process to the system calls that Python and torch need, by seccomp.
 
-A list of what is allowed, not of what is forbidden: a call that Linux gains tomorrow stays closed.
+It lists the allowed calls, so that calls which Linux gains later stay closed.
 Sockets, other processes, namespaces, shared memory, keyrings, priorities, and the modes and owners
 of files are not on it.
 """
@@ -61,16 +61,16 @@ Step = tuple[int, int, int, int]
 
 
 def available() -> bool:
-    """Say whether this system can filter calls, and whether we know its numbers."""
+    """Say whether this system can filter calls, and its call numbers are known."""
     if os.uname().sysname != "Linux" or os.uname().machine not in ARCHITECTURES:
         return False
     return int(ctypes.CDLL(None, use_errno=True).prctl(GET_SECCOMP, 0, 0, 0, 0)) >= 0
 
 
 def restrict(processes: int = 0) -> bool:
-    """Leave this process, for good, only what an answer needs; returns whether that holds.
+    """Restrict this process, for good, to the calls that an answer needs, and say if it worked.
 
-    `processes` above 0 leaves it the calls that start some. Signals reach this process alone.
+    `processes` above 0 allows the calls that start processes. Signals may only go to this process.
 
     Raises: OSError if the system offers filters but refuses this one.
 
@@ -91,7 +91,7 @@ def restrict(processes: int = 0) -> bool:
 
 
 def program(machine: str, process: int, processes: int) -> list[Step]:
-    """Write the filter as steps of its little machine: operation, two jumps, a number."""
+    """Write the filter as BPF instructions: operation, two jumps, a number."""
     numbers = NUMBERS[machine]
     starting = [numbers[name] for name in ("clone", "fork", "vfork") if name in numbers]
     return [
@@ -118,14 +118,14 @@ def program(machine: str, process: int, processes: int) -> list[Step]:
 
 
 def allowed(machine: str) -> list[int]:
-    """Return the numbers of the calls that are allowed whatever their arguments."""
+    """Return the numbers of the calls that are allowed with any arguments."""
     column = list(ARCHITECTURES).index(machine) + 1
     entries = [entry.split(":") for entry in ALLOWED.split()]
     return [int(entry[column]) for entry in entries if len(entry) > column]
 
 
 def _answer(value: int, result: int | None, otherwise: int | None = None) -> list[Step]:
-    """Return a result if what was loaded is `value`, or another one if it is not."""
+    """Return one result if the loaded number is `value`, and another if not."""
     if result is None:
         assert otherwise is not None
         return [(JUMP_IF_EQUAL, 1, 0, value), (RETURN, 0, 0, otherwise)]

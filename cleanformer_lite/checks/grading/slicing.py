@@ -1,4 +1,4 @@
-"""Which statements of a file an answer needs: a notebook's timings and plots are not run again."""
+"""Find the statements that an answer needs, so that timings and plots are not run again."""
 
 from cleanformer_lite.checks.grading.statements import Statement
 
@@ -9,9 +9,9 @@ HARMLESS = {"print", "display", "help", "len", "isinstance", "repr", "list", "so
 
 
 def needed(statements: list[Statement], name: str) -> list[Statement]:
-    """Return the statements that define `name` and, in order, all that they rest on.
+    """Return the statements that define `name` and, in order, all that they depend on.
 
-    What a name was before it was bound anew is not needed. A function of a module
+    Values that a name had before it was bound anew are not needed. A function of a module
     (`torch.cuda.synchronize()` in a timing loop) makes no statement needed.
     """
     changes = _changes(statements)
@@ -50,7 +50,7 @@ def _changes(statements: list[Statement]) -> list[frozenset[str]]:
 
 
 def hides_something(statements: list[Statement], kept: list[Statement], name: str) -> bool:
-    """Say whether what is not kept may change the answer in a way that no analysis sees.
+    """Say whether statements left out may change the answer in ways that no analysis sees.
 
     So may `setattr(Answer, ...)`, `exec`, a function of the file that is handed the answer, and a
     decorator that registers.

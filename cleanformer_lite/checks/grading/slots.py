@@ -1,4 +1,4 @@
-"""The grader's end of the processes that do jobs: start them, ask them, replace them."""
+"""Start, ask and replace the processes that do jobs, from the grader's side."""
 
 import json
 import os
@@ -18,13 +18,13 @@ KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "SYSTEMROOT", "
 
 
 class SlotLost(RuntimeError):  # noqa: N818 (it reads as what it is)
-    """The process that watches answers is gone: killed by one of them, or by the system."""
+    """The supervising process is gone, killed by an answer or by the system."""
 
 
 class WarmProcess:
-    """The process that has imported torch, from which all others are forked; started when needed.
+    """The process that has imported torch and forks all others; it starts when needed.
 
-    Raises: RuntimeError, with what it printed, if it does not start.
+    Raises: RuntimeError, with its output, if it does not start.
     """
 
     def __init__(self, folder: str, sandbox: Sandbox) -> None:
@@ -111,9 +111,9 @@ class Slot:
         self.line: socket.socket | None = None
 
     def ask(self, kind: str, limits: Limits, job: int, result: int) -> None:
-        """Have the job that can be read from one descriptor done, its result written to another.
+        """Have a job read from one descriptor, and its result written to another.
 
-        Raises: SlotLost if nobody is there.
+        Raises: SlotLost if the other end is closed.
         """
         if self.line is None:
             self.line = self.warm.new_slot(self.number)
@@ -158,9 +158,9 @@ class Slot:
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """Return the variables that answers see: none of yours that could hold a secret.
+    """Return the environment of answers, without variables that could hold a secret.
 
-    One thread, because threads do not survive a fork, and no accelerator.
+    It sets one thread, because threads do not survive a fork, and hides accelerators.
     """
     package = Path(__file__).resolve().parents[3]
     threads = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

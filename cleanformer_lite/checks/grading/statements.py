@@ -1,4 +1,4 @@
-"""Take a file apart into statements, each with the names that it reads and writes."""
+"""Split a file into statements, each with the names that it reads and writes."""
 
 import __future__
 
@@ -25,7 +25,7 @@ Cells = Iterable[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Piece:
-    """The text of one statement, and where it stands: a cell ("" in a `.py` file) and a line."""
+    """The text of one statement, with its cell ("" in a `.py` file) and line."""
 
     cell: str
     line: int
@@ -33,7 +33,7 @@ class Piece:
 
     @property
     def place(self) -> str:
-        """Where a reader finds it."""
+        """Its position, as a reader looks for it."""
         return place_of(self.cell, self.line)
 
 
@@ -65,7 +65,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Unparsed:
-    """A piece of a file that is no Python, and why."""
+    """A piece of a file that is not Python, and why."""
 
     place: str
     text: str
@@ -73,14 +73,14 @@ class Unparsed:
 
 
 def place_of(cell: str, line: object) -> str:
-    """Join a cell and a line to one place that a reader can find."""
+    """Write a cell and a line as a position that a reader can find."""
     return f"{cell}, line {line}" if cell else f"line {line}"
 
 
 def without_magics(source: str) -> str:
-    """Blank what only IPython understands: `%magic`, `!shell`, `name?`, and cells such as `%%bash`.
+    """Blank lines that only IPython understands: `%magic`, `!shell`, `name?`, cells as `%%bash`.
 
-    What `%time` times is kept, and lines keep their numbers.
+    Statements behind `%time` are kept, and lines keep their numbers.
     """
     whole = CELL_MAGIC.fullmatch(source)
     if whole is not None:
@@ -95,7 +95,7 @@ def without_magics(source: str) -> str:
 
 
 def parse(cells: Cells) -> tuple[list[Statement], list[Unparsed]]:
-    """Take cells apart into statements; a cell with a syntax error does not stop the others."""
+    """Split cells into statements; a cell with a syntax error does not stop the others."""
     statements: list[Statement] = []
     broken = []
     flags = 0
@@ -112,7 +112,7 @@ def parse(cells: Cells) -> tuple[list[Statement], list[Unparsed]]:
 
 
 def compile_piece(piece: Piece, flags: int) -> CodeType:
-    """Compile one statement as it would be within its file: with its line numbers and futures."""
+    """Compile one statement as within its file, with its line numbers and futures."""
     tree = ast.parse(piece.text)
     ast.increment_lineno(tree, piece.line - 1)
     code: CodeType = compile(tree, file_of(piece.cell), "exec", flags, dont_inherit=True)
@@ -120,7 +120,7 @@ def compile_piece(piece: Piece, flags: int) -> CodeType:
 
 
 def file_of(cell: str) -> str:
-    """Name a cell as Python names what comes from no file."""
+    """Name a cell as Python names code that comes from no file."""
     return f"<{cell or 'answer'}>"
 
 
@@ -196,9 +196,9 @@ def _reads_now(node: ast.stmt, code: CodeType) -> Iterator[str]:
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:
-    """Yield the names that a statement gives a new value whatever happens.
+    """Yield the names that a statement always gives a new value.
 
-    An import is left out: the module is the same as before, with all that was changed in it.
+    An import is left out, because it returns the same module, with earlier changes.
     """
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
@@ -233,7 +233,7 @@ def _called(statement: ast.stmt) -> Iterator[str]:
 
 
 def _bare_calls(statement: ast.stmt) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield what is called, and with what: by a statement, or by a decorator."""
+    """Yield the functions that statements and decorators call, with their arguments."""
     for node in ast.walk(statement):
         calls: list[ast.expr] = [node.value] if isinstance(node, ast.Expr) else []
         calls += getattr(node, "decorator_list", [])
@@ -247,7 +247,7 @@ def _bare_calls(statement: ast.stmt) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def _imported(statement: ast.stmt, package: str = "") -> Iterator[str]:
-    """Yield the names that stand for modules, or for what comes from one package."""
+    """Yield the names of modules, and of what is imported from one package."""
     for node in ast.walk(statement):
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
@@ -257,7 +257,7 @@ def _imported(statement: ast.stmt, package: str = "") -> Iterator[str]:
 
 
 def _root(node: ast.expr) -> Iterator[str]:
-    """Yield `a` of `a.b[c].d`; nothing of a bare name or of any other expression."""
+    """Yield `a` of `a.b[c].d`; nothing for a bare name or any other expression."""
     if isinstance(node, ast.Attribute | ast.Subscript):
         while isinstance(node, ast.Attribute | ast.Subscript):
             node = node.value

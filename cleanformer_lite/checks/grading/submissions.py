@@ -1,6 +1,6 @@
-"""Find what learners hand in, notebooks and `.py` files, and read the bytes; nothing is parsed.
+"""Find the notebooks and `.py` files that learners hand in, and read their bytes.
 
-Parsing is left to a process without rights, for a parser can be made to crash.
+A process without rights parses them, because a parser can be made to crash.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a folder: files to grade, and others, each with why it is not graded."""
+    """The content of a folder: files to grade, and other files with the reason against each."""
 
     files: list[Path]
     skipped: list[tuple[str, str]]
@@ -75,7 +75,7 @@ def find(folder: Path, *, leave_out: Path | None = None, may_be_empty: bool = Fa
 
 
 def _walk(folder: Path, out: str | None, skipped: list[tuple[str, str]]) -> Iterator[Path]:
-    """Yield every file, and every link; a folder that cannot be read is noted."""
+    """Yield every file and every link; note a folder that cannot be read."""
 
     def note(error: OSError) -> None:
         skipped.append((one_line(os.path.relpath(error.filename, folder)), "cannot be read"))
@@ -103,7 +103,7 @@ def _why_not(path: Path) -> str:
 
 
 def load(path: Path, name: str | None = None) -> Submission:
-    """Read one file. Whatever is wrong with it becomes its `trouble`, never an exception."""
+    """Read one file; any problem with it becomes its `trouble`, never an exception."""
     name = one_line(path.name if name is None else name)
     try:
         return Submission(name, _content(path))
@@ -114,7 +114,7 @@ def load(path: Path, name: str | None = None) -> Submission:
 
 
 def _content(path: Path) -> bytes:
-    """Return the bytes of a regular file of bearable size.
+    """Return the bytes of a regular file, if it is not too large.
 
     Raises: PermissionError for what is refused (a link, a pipe, a device, a huge file), OSError for
         what cannot be read.
@@ -132,7 +132,7 @@ def _content(path: Path) -> bytes:
 
 
 def printable(text: object) -> str:
-    """Write text so that it can be shown anywhere: strangers choose names, and what errors say.
+    """Escape text so that it can be shown anywhere, because strangers choose names and errors.
 
     Control characters (a new line apart) and half characters become escapes: they could hide a row
     of a table, or give orders to a terminal.

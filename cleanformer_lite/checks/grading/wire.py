@@ -1,4 +1,4 @@
-"""Observations as bytes and back: tensors and text in the safetensors format, never a pickle."""
+"""Turn observations into bytes and back, in the safetensors format, never as a pickle."""
 
 import json
 from collections.abc import Callable
@@ -26,13 +26,13 @@ _NAMED = "named"
 
 
 class BadFrame(ValueError):  # noqa: N818 (it reads as what it is)
-    """Bytes that are no message of ours: cut short, too long, forged, or of the wrong kind."""
+    """Bytes that are not a valid message: cut short, too long, forged, or of the wrong kind."""
 
 
 def encode(message: dict[str, Any], observations: Observations, limit: int) -> bytes:
     """Write a message and observations as bytes.
 
-    Raises: BadFrame if they need more than `limit` bytes, or hold what cannot be sent.
+    Raises: BadFrame if they need more than `limit` bytes, or hold an object that cannot be sent.
     """
     tensors: dict[str, Tensor] = {}
     double: list[str] = []  # safetensors has no complex numbers of 128 bits
@@ -59,7 +59,7 @@ def encode(message: dict[str, Any], observations: Observations, limit: int) -> b
 
 
 def _packed(value: object, number: Callable[[Tensor], str]) -> Any:
-    """Write records, tuples and dictionaries as JSON knows them; `number` takes each tensor."""
+    """Turn records, tuples and dictionaries into JSON; `number` stores each tensor."""
     if isinstance(value, Tensor):
         return {_TENSOR: number(value)}
     if isinstance(value, tuple):
@@ -73,7 +73,7 @@ def _packed(value: object, number: Callable[[Tensor], str]) -> Any:
 
 
 def _ready(x: Tensor) -> Tensor:
-    """Return a tensor as one block of memory that no other tensor shares."""
+    """Return a tensor as a block of memory of its own."""
     if x.layout != torch.strided or x.dtype not in (*DTYPES, torch.complex128):
         raise BadFrame(f"wanted a tensor of numbers or booleans, got {x.dtype}, {x.layout}")
     x = x.detach().to("cpu").resolve_conj().resolve_neg()
@@ -83,7 +83,7 @@ def _ready(x: Tensor) -> Tensor:
 
 
 def _simple(value: object) -> bool | int | float | str | None:
-    """Return a value as one of the kinds that JSON has: a NumPy float is a float."""
+    """Return a value as a type that JSON has; a NumPy float becomes a float."""
     if value is None:
         return None
     for kind in (bool, int, float, str):
@@ -93,20 +93,20 @@ def _simple(value: object) -> bool | int | float | str | None:
 
 
 def decode(frame: bytes) -> tuple[dict[str, Any], Observations]:
-    """Read what `encode` wrote, believing nothing: whoever sent it may be hostile.
+    """Read what `encode` wrote, without trust, because the sender may be hostile.
 
-    Raises: BadFrame whatever is wrong with the bytes.
+    Raises: BadFrame for anything wrong with the bytes.
     """
     try:
         return _read(frame)
     except BadFrame:
         raise
     except Exception as error:  # any malformed byte ends here, and only here
-        raise BadFrame(f"no message of ours: {type(error).__name__}") from error
+        raise BadFrame(f"not a valid message: {type(error).__name__}") from error
 
 
 def _read(frame: bytes) -> tuple[dict[str, Any], Observations]:
-    """Read a frame, raising whatever its malformed bytes lead to."""
+    """Read a frame; malformed bytes may raise any error."""
     tensors = load(frame)
     header = json.loads(bytes(tensors.pop(_HEADER).tolist()))
     message, double = header["message"], header["double"]
@@ -122,16 +122,16 @@ def _read(frame: bytes) -> tuple[dict[str, Any], Observations]:
 
 
 class _Reader:
-    """Makes records of what `_packed` wrote, and of nothing else."""
+    """Rebuild the records that `_packed` wrote, and nothing else."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
         self.left = MOST_OBSERVATIONS
 
     def read(self, packed: Any) -> Any:
-        """Read one value, and all that it holds.
+        """Read one value, and everything in it.
 
-        Raises: BadFrame if it is malformed, or there are too many.
+        Raises: BadFrame if it is malformed, or too large.
         """
         self.left -= 1
         if self.left < 0:
@@ -150,7 +150,7 @@ class _Reader:
         return self.record(packed[_RECORD], held)
 
     def record(self, name: str, held: dict[str, Any]) -> Any:
-        """Make a record of its fields, each of which has to be there and of its own kind."""
+        """Rebuild a record; each field must be present and of its own type."""
         kind = RECORDS[name]
         hints = fields_of(kind)
         if held.keys() != hints.keys():
@@ -162,7 +162,7 @@ class _Reader:
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Say whether a value is of an annotated kind: exactly, an int is no float and no bool."""
+    """Say whether a value is exactly of an annotated type: an int is no float and no bool."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in parts)
@@ -175,12 +175,12 @@ def fits(value: object, hint: Any) -> bool:
 
 @cache
 def fields_of(kind: type) -> dict[str, Any]:
-    """Return the annotated kind of each field of a record."""
+    """Return the annotated type of each field of a record."""
     return get_type_hints(kind)
 
 
 def _received(x: Tensor, double: bool) -> Tensor:
-    """Return a tensor as it was sent; a byte that is neither 0 nor 1 is no boolean."""
+    """Return a received tensor, with booleans of 0 and 1 only."""
     if x.dtype == torch.bool:
         return x.view(torch.uint8).ne(0)
     return torch.view_as_complex(x) if double else x

@@ -1,4 +1,4 @@
-"""The process that runs answers: it has imported torch once, so that a fork of it starts at once.
+"""The process that runs answers; it has imported torch, so that its forks start at once.
 
 It holds no submission and no expected value. For every line that it is handed it forks a
 supervisor, which forks one clean process a job, limits its time, and removes what it leaves.
@@ -42,7 +42,7 @@ CLEARING_SECONDS = 5.0
 
 
 def main() -> None:
-    """Serve a grader, until its line is closed or it is gone.
+    """Serve a grader until it closes the line or ends.
 
     Arguments: the number of the line's file descriptor, the folder that answers work in, and the
     number of a descriptor that becomes readable when the grader ends (-1 where there is none).
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Import, and run what is slow the first time, in one thread: a fork would lose the others."""
+    """Import torch and run what is slow at first, in one thread, because forks lose the others."""
     torch.set_num_threads(1)
     for name in COMMON:
         try:
@@ -91,9 +91,9 @@ def serve(line: socket.socket, folder: str, grader: int) -> None:
 
 
 def hears(line: socket.socket, grader: int = -1) -> bool:
-    """Wait until something comes over a line; False if the process that one works for is gone.
+    """Wait until something comes over a line; False if the process at its other end is gone.
 
-    The end of the line is no sure sign: another child of the grader may hold the other end open.
+    A closed line is no sure sign, because another child of the grader may hold it open.
     """
     parent = os.getppid()
     watched = [line] if grader < 0 else [line, grader]
@@ -124,7 +124,7 @@ def _become_supervisor(
 
 
 def keep(line: socket.socket, folder: str, slot: int) -> None:
-    """Serve requests until the other end hangs up: do one job, say how its process ended.
+    """Serve requests until the other end hangs up: do a job, send back how its process ended.
 
     A request carries two file descriptors: the job to read, and the pipe for the result. This
     process never reads either, so it holds no submission that a later answer could find.
@@ -156,7 +156,7 @@ def _one_job(
     user: int | None,
     limits: Limits,
 ) -> dict[str, Any]:
-    """Fork, wait, clear away; returns how the process ended and what it used."""
+    """Fork, wait and clean up; return how the process ended and what it used."""
     workplace = Path(tempfile.mkdtemp(prefix="answer-", dir=folder))
     mounted = confine.mount_folder(workplace, user)
     if user is not None and not mounted:
@@ -201,7 +201,7 @@ def _become_answer(
 def _wait(
     line: socket.socket, wake: int, child: int, deadline: float
 ) -> tuple[int, resource.struct_rusage, bool]:
-    """Wait until a child ends, its time is up, or nobody is left to care; then it is dead.
+    """Wait until a child ends, its time is up, or the grader is gone; then end it.
 
     Returns its status, what it used, and whether it ended in time. `wake` becomes readable when a
     child ends.
@@ -221,7 +221,7 @@ def _wait(
 
 
 def remove(folder: str | os.PathLike[str], seconds: float) -> None:
-    """Remove a folder however deep it goes, and follow no link; what resists or takes long stays.
+    """Remove a folder of any depth, follow no link, and give up on what resists or takes long.
 
     Not shutil.rmtree: that calls itself for each level, and a thousand levels end the caller. Here
     folders within folders move up until there are none.
@@ -237,7 +237,7 @@ def remove(folder: str | os.PathLike[str], seconds: float) -> None:
 
 
 def _emptied(folder: str, deadline: float) -> list[str]:
-    """Remove all files and links of a folder; returns the folders in it, opened up for removal.
+    """Remove all files and links of a folder; return its folders, made removable.
 
     Raises: TimeoutError after the deadline.
     """
