@@ -36,7 +36,7 @@ LOOK_TWICE = ("cleanformer_lite", "sys.modules", "importlib", "__import__", "_ge
 
 
 def run(
-    keeper: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
+    supervisor: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
 ) -> None:
     """Do the job that can be read from one file descriptor, and write what came to the other.
 
@@ -50,7 +50,7 @@ def run(
     os.environ.update(TMPDIR=str(workplace), HOME=str(workplace))
     tempfile.tempdir = None
     apply_limits(limits)
-    confine(workplace, user, keeper, limits.processes)
+    confine(workplace, user, supervisor, limits.processes)
     do = {"read": _read, "answer": _answer, "judge": _judge}[task["kind"]]
     _send(result, do(task, body, limits))
     os._exit(0)

@@ -95,7 +95,7 @@ class MergeMixesBatchAndTokens(Attention):
 
 
 def _view_does_not_fit(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    errors = [evidence.call(label, "plain").error for label in TRIALS]
+    errors = [evidence.call(label, "unmasked").error for label in TRIALS]
     return any(e is not None and "view size is not compatible" in e.text for e in errors)
 
 
