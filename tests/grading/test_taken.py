@@ -116,8 +116,8 @@ ROADS = {
     ),
     "what notes it": (
         "import sys\nm = getattr(sys, 'mod' + 'ules')[p + '.checks.grading.taken']\n"
-        + RIGHT.replace("    batch", "    m._said.clear()\n    batch"),
-        ("reads cleanformer_lite.checks.grading.taken._said",),
+        + RIGHT.replace("    batch", "    m._noted.clear()\n    batch"),
+        ("reads cleanformer_lite.checks.grading.taken._noted",),
     ),
 }  # fmt: skip
 
@@ -134,9 +134,8 @@ def test_a_right_answer_that_is_taken_is_named(runner: Runner, road: str) -> Non
 
 def test_a_copy_of_ours_under_other_names_is_named(runner: Runner) -> None:
     text = inspect.getsource(sys.modules[SplitMultiHeadAttention.__module__])
-    text = text.replace("SplitMultiHeadAttention", "SplitHeads").replace(
-        "bool = False", "bool = True"
-    )
+    text = text.replace("SplitMultiHeadAttention", "SplitHeads")
+    text = text.replace("need_weights: bool = False", "need_weights: bool = True")
     result = graded(runner, text, exercise="split_heads.module")
     name = "has the code of cleanformer_lite.split_heads.SplitMultiHeadAttention.forward"
     assert (result.passed, name in result.flags) == (True, True), result.card

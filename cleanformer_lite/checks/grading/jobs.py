@@ -38,7 +38,7 @@ _write = os.write  # an answer may replace it
 
 
 def run(
-    keeper: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
+    supervisor: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
 ) -> None:
     """Do the job that can be read from one file descriptor, and write what came to the other.
 
@@ -52,7 +52,7 @@ def run(
     os.environ.update(TMPDIR=str(workplace), HOME=str(workplace))
     tempfile.tempdir = None
     apply_limits(limits)
-    confine(workplace, user, keeper, limits.processes)
+    confine(workplace, user, supervisor, limits.processes)
     if task["kind"] == "answer":
         taken.begin(partial(_send_note, result))
     do = {"read": _read, "answer": _answer, "judge": _judge}[task["kind"]]

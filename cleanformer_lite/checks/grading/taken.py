@@ -46,7 +46,7 @@ _names: dict[int, str] = {}  # of our functions, their code, and our classes, by
 _ours: list[object] = []  # held, so that no identity is given to anything else
 _alike: dict[bytes, str] = {}  # names of our functions, by their instructions
 _send: list[Callable[[str], object]] = []
-_said: set[str] = set()
+_noted: set[str] = set()
 _listening: list[bool] = []
 _GO = 0.5  # stands for what a call is passed on to, in code that is made once
 
@@ -109,8 +109,8 @@ def _is_handed_over(function: FunctionType) -> bool:
 
 
 def _note(text: str) -> None:
-    if _send and text not in _said and len(_said) < MOST_NOTES:
-        _said.add(text)
+    if _send and text not in _noted and len(_noted) < MOST_NOTES:
+        _noted.add(text)
         with suppress(OSError):  # an answer may have closed everything
             _send[0](text[:LONGEST_NOTE])
 
