@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from cleanformer_lite.checks.grading import confine
+from cleanformer_lite.checks.grading import confine, taken
 from cleanformer_lite.checks.grading.jobs import run
 from cleanformer_lite.checks.grading.limits import Limits
 
@@ -72,6 +72,7 @@ def warm_up() -> None:
     layer = torch.nn.Linear(2, 2)
     layer(torch.zeros(1, 2)).softmax(dim=-1).sum().backward()
     torch.func.jacrev(torch.sin)(torch.zeros(1))  # imports 800 modules the first time
+    taken.prepare()
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object
 
