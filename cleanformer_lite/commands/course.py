@@ -213,6 +213,8 @@ def _summary(course: "Course", out: Path) -> str:
     unlisted = [learner.name for learner in course.learners if not learner.listed]
     if unlisted:
         lines.append(f"not on the roster: {_some(unlisted)}")
+    if course.given_up:
+        lines.append(f"stopped after three time limits: {_some(course.given_up)}")
     if course.skipped:
         named = [f"{name} ({why})" for name, why in course.skipped]
         lines.append(f"{_many(len(named), 'file')} not graded: {_some(named)}")
