@@ -26,5 +26,8 @@
   );
   waiting().forEach((root) => seen.observe(root));
   // What looks at the whole page, such as the printing of the book, asks for all at once.
-  document.addEventListener("load-viewers", () => waiting().forEach(load));
+  document.addEventListener("load-viewers", () => {
+    document.documentElement.dataset.whole = ""; // laid out, too
+    waiting().forEach(load);
+  });
 }

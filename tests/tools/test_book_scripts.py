@@ -32,7 +32,7 @@ def build(site: Path) -> None:
 
 def test_what_every_page_loads_is_one_file_in_its_order(site: Path) -> None:
     build(site)
-    assert (site / "_static" / "book.js").read_text() == "{ run('a') }\n;\n{ run('b') }\n"
+    assert (site / "_static" / "book.js").read_text() == "{ run('a') }\n;\n{ run('b') }"
     assert names_in((site / "search.html").read_text()) == ["book.js", "c.js"]
     text = (site / "book" / "one.html").read_text()
     assert names_in(text) == ["book.js"]
