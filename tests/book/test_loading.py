@@ -43,7 +43,7 @@ def test_a_link_into_a_page_leads_to_its_section(
     heading = page.locator(f"#{name} > :is(h2, h3)")
     page.goto(f"{site.as_uri()}/{place}")
     for _ in range(2):
-        page.wait_for_timeout(1200)  # scrolling is smooth
+        page.wait_for_timeout(400)
         assert -1 <= heading.bounding_box()["y"] < 200
         # By a link within the page, at once.
         page.goto(f"{site.as_uri()}/{file}")
