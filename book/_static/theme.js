@@ -115,13 +115,4 @@
   new IntersectionObserver(([{ boundingClientRect }]) =>
     document.body.classList.toggle("scrolled", boundingClientRect.y < 0),
   ).observe(one(".sbt-scroll-pixel-helper"));
-
-  // The way back to the top shows when the reader goes that way.
-  const up = one("#pst-back-to-top");
-  let last = 0;
-  addEventListener("scroll", () => {
-    up.style.display = scrollY < last && scrollY > 100 ? "block" : "none";
-    last = scrollY;
-  }, { passive: true });
-  up.addEventListener("click", () => scrollTo(0, 0));
 }

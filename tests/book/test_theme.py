@@ -62,15 +62,9 @@ def test_the_contents_mark_what_is_read_with_what_it_stands_in(open_page: Open) 
         "name => document.getElementById(name).scrollIntoView()",
         inner.get_attribute("href").removeprefix("#"),
     )
-    page.wait_for_timeout(100)
-    page.mouse.move(640, 450)
-    page.mouse.wheel(0, -20)
     page.wait_for_function("link => link.matches('.active')", arg=inner.element_handle())
     marked = links.evaluate_all("all => all.filter((a) => a.matches('.active')).length")
     assert marked == 2  # the section and the one around it
-    page.locator("#pst-back-to-top").wait_for(state="visible")
-    page.locator("#pst-back-to-top").click()
-    page.wait_for_function("scrollY === 0")
 
 
 @pytest.mark.parametrize("side", ["primary", "secondary"])
