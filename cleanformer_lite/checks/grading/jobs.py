@@ -146,9 +146,10 @@ def _outline(
 ) -> dict[str, Any]:
     """Say what one exercise needs of a file, and what a teacher may want to look at."""
     kept = needed(statements, entry_point)
+    numbers = {id(statement): number for number, statement in enumerate(statements)}
     defined = frozenset[str]().union(*(s.writes for s in kept if s.defines)) - {entry_point}
     return {
-        "code": [_triple(statement.piece) for statement in kept],
+        "code": [numbers[id(statement)] for statement in kept],  # of `whole`: text is sent once
         "broken": [f"{p.place}: {p.error}"[:LONGEST_NOTE] for p in broken if entry_point in p.text],
         "hides": hides_something(statements, kept, entry_point),
         "rests_on": sorted(names[name] for name in defined if name in names),
