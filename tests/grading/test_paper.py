@@ -121,22 +121,36 @@ torch.manual_seed(1)
     assert (result.status, result.species) == ("failed", ("merge_without_transpose",))
 
 
-def test_an_answer_that_rests_on_a_wrong_one_says_so(runner: Runner) -> None:
-    rests = f"""
-{RIGHT_SPLIT.replace(".transpose(1, 2)", "")}
+WRONG_SPLIT = RIGHT_SPLIT.replace(".transpose(1, 2)", "")
+RESTS = f"""
 def merge_heads(x):
     assert split_heads(torch.zeros(2, 3, 4), 2).shape == (2, 2, 3, 2)
     return {MERGE_BODY}
 """
-    submission = Submission("a.py", f"import torch\n{rests}".encode())
-    split, merge = grade_file(runner, submission, [SPLIT, MERGE])
-    assert [split.passed, merge.passed] == [False, False]
-    assert merge.notes[-1].startswith(f"it rests on your answer to {SPLIT}, which does not pass")
-    assert split.notes == ()
-    good = f"import torch\n{RIGHT_SPLIT}{rests.split('2)[2:]', 1)[0]}"
-    good = good.replace(RIGHT_SPLIT.replace(".transpose(1, 2)", ""), "")
-    results = grade_file(runner, Submission("a.py", good.encode()), [SPLIT, MERGE])
-    assert [result.notes for result in results] == [(), ()]
+RIGHT_BUT_FOR = f"this answer is right: it fails only because your answer to {SPLIT} does"
+RESTS_ON = f"it rests on your answer to {SPLIT}, which does not pass"
+
+
+@pytest.mark.parametrize(
+    ("split", "merge", "passed", "notes"),
+    [
+        (WRONG_SPLIT, RESTS, False, (RIGHT_BUT_FOR, f"{RESTS_ON}: mend that one first")),
+        (
+            *(WRONG_SPLIT, RESTS.replace(".transpose(1, 2)", ""), False),
+            (f"{RESTS_ON}: mend that one first",),
+        ),
+        (WRONG_SPLIT, RESTS.replace("assert", "unused = lambda:"), True, (RESTS_ON,)),
+        (RIGHT_SPLIT, RESTS, True, ()),
+        (RIGHT_SPLIT, RESTS.replace(".transpose(1, 2)", ""), False, ()),
+    ],
+)
+def test_an_answer_that_rests_on_a_wrong_one_says_so(
+    runner: Runner, split: str, merge: str, passed: bool, notes: tuple[str, ...]
+) -> None:
+    submission = Submission("a.py", f"import torch\n{split}{merge}".encode())
+    below, above = grade_file(runner, submission, [SPLIT, MERGE])
+    assert (below.passed, below.notes) == (split == RIGHT_SPLIT, ())
+    assert (above.passed, above.notes) == (passed, notes)
 
 
 def test_partial_credit_is_the_share_of_properties_that_hold(

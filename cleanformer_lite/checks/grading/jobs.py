@@ -189,6 +189,8 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
     watch = observe  # an answer may replace the one in cleanformer_lite.checks
     pieces = [Piece(*triple) for triple in task["code"]]
     module, notes = _execute(pieces)
+    for name in task["right"]:
+        vars(module)[EXERCISES[name].entry_point] = _right_answer(name)
     message: dict[str, Any] = {"outcome": "missing", "error": "", "notes": notes[:MOST_NOTES]}
     if exercise.entry_point not in vars(module):
         errors = notes or task["broken"]
@@ -199,6 +201,11 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
     except BaseException as error:
         return message | {"outcome": "raised", "error": _text_of(error)}, NoAnswer()
     return message | {"outcome": "observed"}, observations
+
+
+def _right_answer(name: str) -> Any:
+    """Return a right answer to an exercise that asks for a function, None for another exercise."""
+    return getattr(EXERCISES[name].probe, "reference", None)
 
 
 def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:

@@ -101,15 +101,22 @@ class Runner:
         return outline
 
     def run(
-        self, exercise: str, code: Sequence[Sequence[Any]], seed: int, broken: Sequence[str] = ()
+        self,
+        exercise: str,
+        code: Sequence[Sequence[Any]],
+        seed: int,
+        broken: Sequence[str] = (),
+        right: Sequence[str] = (),
     ) -> Attempt:
         """Run the code of one answer and observe it. Nothing that an answer does raises here.
+
+        `right` names other exercises whose answers are replaced by right ones before it is tried.
 
         Raises: SlotLost if the runner was closed meanwhile.
         """
         nonce = secrets.token_hex(16)
         task = {"kind": "answer", "exercise": exercise, "seed": seed, "nonce": nonce}
-        task |= {"code": list(code), "broken": list(broken)}
+        task |= {"code": list(code), "broken": list(broken), "right": list(right)}
         frame, ended = self._do(task, b"", self.limits)
         return Attempt(exercise, seed, nonce, frame, ended)
 
