@@ -84,6 +84,44 @@ import torch
 def merge_heads(x: torch.Tensor) -> torch.Tensor:
     return {MERGE_BODY}
 """,
+    "a class that registers those built on it": f"""
+class Merger:
+    kinds = {{}}
+    def __init_subclass__(cls): Merger.kinds[cls.__name__] = cls
+
+class Turned(Merger):
+    def __call__(self, x): return {MERGE_BODY}
+
+merge_heads = Merger.kinds["Turned"]()
+""",
+    "a method for a type": f"""
+from functools import singledispatch
+import torch
+@singledispatch
+def merge_heads(x): raise TypeError
+@merge_heads.register
+def _(x: torch.Tensor): return {MERGE_BODY}
+""",
+    "cell magics": f"""
+%%capture shown
+import math
+
+%%time
+def merge_heads(x): return {MERGE_BODY} * math.floor(scale)
+
+!pip install nothing
+scale = 1.5
+files = !ls
+merge_heads?
+get_ipython().run_line_magic("matplotlib", "inline")
+""",
+    "await": f"""
+import asyncio
+await asyncio.sleep(0)
+async def read(): return 1
+scale = await read()
+def merge_heads(x): return {MERGE_BODY} * scale
+""",
     "a name that holds a class": f"""
 from dataclasses import dataclass
 @dataclass

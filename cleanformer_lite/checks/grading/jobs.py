@@ -10,9 +10,11 @@ import linecache
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from functools import partial
+from inspect import CO_COROUTINE
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from cleanformer_lite.checks import EXERCISES, NoAnswer, Observations, observe
@@ -219,10 +221,19 @@ def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
         try:
             code = compile_piece(piece, flags)
             flags |= code.co_flags & FUTURE
-            exec(code, vars(module))
+            _run(code, vars(module))
         except BaseException as error:
             notes.append(f"{piece.place}: {_text_of(error)}"[:LONGEST_NOTE])
     return module, notes
+
+
+def _run(code: CodeType, names: dict[str, Any]) -> None:
+    """Run a statement; one that awaits goes on at once, and may not need anything to go on by."""
+    result = eval(code, names)
+    if code.co_flags & CO_COROUTINE:
+        with suppress(StopIteration):
+            while True:
+                result.send(None)
 
 
 def _show_source(pieces: list[Piece]) -> None:
