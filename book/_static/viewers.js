@@ -5,11 +5,12 @@
     const files = root.dataset.loads.split(" ");
     root.removeAttribute("data-loads");
     root.dataset.due = files.at(-1);
-    const show = () => root.removeAttribute("data-first"); // drawn, or its twin is there to be read
+    // Drawn, which may take a frame and a task, or its twin is there to be read.
+    const show = () => root.removeAttribute("data-first");
     for (const file of files) {
       const script = Object.assign(document.createElement("script"), { src: `${folder}${file}.js`, async: false });
       script.onerror = show;
-      if (file === root.dataset.due) script.onload = () => requestAnimationFrame(() => setTimeout(show));
+      if (file === root.dataset.due) script.onload = () => requestAnimationFrame(() => setTimeout(() => setTimeout(show)));
       document.head.append(script);
     }
   };

@@ -417,11 +417,9 @@ export default {
       }
       if (wanted === kind()) drawAll(true);
     };
-    const drawAll = (fresh) => {
-      if (!run.seen) return;
-      if (kind().file && !kind().weights) return bring();
+    const draw = (fresh) => {
+      run.drawn = true;
       again.hidden = !kind().drawn;
-      translate();
       drawSource();
       drawTarget(fresh);
       drawSays();
@@ -430,6 +428,12 @@ export default {
       drawVerdict();
       legend.hidden = hint.hidden = !every().length;
       look();
+    };
+    const drawAll = (fresh, then = (task) => task()) => {
+      if (!run.seen) return;
+      if (kind().file && !kind().weights) return bring();
+      translate();
+      then(() => draw(fresh));
     };
 
     const hint = make(
@@ -485,8 +489,8 @@ export default {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
         run.seen = true;
-        drawAll(true);
-        new ResizeObserver(() => look()).observe(stage);
+        drawAll(true, (task) => setTimeout(task)); // in between, a phone answers its reader
+        new ResizeObserver(() => run.drawn && look()).observe(stage);
       },
       { rootMargin: "200px" },
     ).observe(el);
