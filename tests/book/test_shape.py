@@ -17,7 +17,8 @@ MEASURE = """() => {
   return {
     code: height / whole.height,
     first: (first - whole.top) / whole.height,
-    cut: seen("div.cell_input pre, div.cell_output pre").filter((e) => e.scrollWidth > e.clientWidth + 1)
+    cut: seen("div.cell_input pre, div.cell_output pre")
+      .filter((e) => e.scrollWidth > e.clientWidth + 1)
       .map((e) => e.textContent.slice(0, 60)),
   };
 }"""
