@@ -12,7 +12,7 @@ from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import Submission, printable
 
 MOST_TIMEOUTS = 3  # of one file
-NOT_RUN = f"not run: {MOST_TIMEOUTS} answers of this file ran out of time"
+NOT_RUN = "not run"
 LOOK_TWICE = (
     *("cleanformer_lite", "sys.modules", "importlib", "__import__", "_getframe", "gc.get_"),
     *("__subclasses__", "__globals__", "__builtins__", "ctypes", "pickle", "marshal", "base64"),
@@ -160,6 +160,9 @@ def say_what_it_rests_on(paper: Paper, results: Sequence[Result]) -> list[Result
     wrong = {r.exercise for r in results if not r.passed and r.status != "missing"}
     named = []
     for result in results:
+        if result.message == NOT_RUN:
+            why = f"{NOT_RUN}: {MOST_TIMEOUTS} answers of {paper.submission} ran out of time"
+            result = without_points(EXERCISES[result.exercise], "timeout", why)
         below = paper.outlines.get(result.exercise, {}).get("rests_on", ())
         notes = tuple(
             f"it rests on your answer to {name}, which does not pass: mend that one first"
