@@ -97,7 +97,7 @@
     (entries) => {
       for (const { isIntersecting, target } of entries) within[isIntersecting ? "add" : "delete"](target);
       const deepest = [...within].find((section) => ![...within].some((other) => other !== section && section.contains(other)));
-      if (!deepest) return; // between two sections
+      if (!deepest) return; // below the last
       const path = [];
       for (let section = deepest; section; section = section.parentElement.closest("section")) path.push(links.get(section.id));
       for (const link of links.values())
@@ -105,10 +105,7 @@
     },
     { rootMargin: "-12% 0px -87% 0px" }, // a line near the top
   );
-  for (const name of links.keys()) {
-    const section = document.getElementById(name);
-    if (section) reads.observe(section);
-  }
+  all(".bd-article section").forEach((section) => reads.observe(section));
 
   // The button of the header calls this by its name.
   window.toggleFullScreen = () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen());

@@ -65,6 +65,8 @@ def test_the_contents_mark_what_is_read_with_what_it_stands_in(open_page: Open) 
     page.wait_for_function("link => link.matches('.active')", arg=inner.element_handle())
     marked = links.evaluate_all("all => all.filter((a) => a.matches('.active')).length")
     assert marked == 2  # the section and the one around it
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("!document.querySelector('.bd-toc-nav .active')")
 
 
 @pytest.mark.parametrize("side", ["primary", "secondary"])
