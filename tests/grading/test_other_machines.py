@@ -87,13 +87,10 @@ def test_signals_are_closed_where_landlock_is_too_old_to_close_them() -> None:
     child = os.fork()
     if child == 0:
         seccomp.restrict()
-        for send in (
-            lambda: os.kill(os.getppid(), 0),
-            lambda: os.killpg(os.getpgid(os.getppid()), 0),
-            lambda: os.kill(-1, 0),
-        ):
+        above = os.getppid()
+        for send, whom in ((os.kill, above), (os.killpg, os.getpgid(above)), (os.kill, -1)):
             try:
-                send()
+                send(whom, 0)
                 os.write(told, b"open ")
             except PermissionError:
                 os.write(told, b"closed ")
