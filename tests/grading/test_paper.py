@@ -159,6 +159,16 @@ torch.manual_seed(1)
     assert (result.status, result.species) == ("failed", ("merge_without_transpose",))
 
 
+def test_a_file_that_trains_for_long_leaves_an_answer_its_own_reason(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "limits", replace(runner.limits, seconds=1))
+    text = "merge_heads = None\nexec('while True: pass')"
+    result = graded(runner, text)
+    assert (result.status, result.points) != ("timeout", 0)
+    assert result.notes[-1] == "the whole file was run, too, and did not end in time"
+
+
 WRONG_SPLIT = RIGHT_SPLIT.replace(".transpose(1, 2)", "")
 RESTS = f"""
 def merge_heads(x):

@@ -135,10 +135,14 @@ def grade_paper(
             again.append(runner.run(exercise, paper.whole, seed, outline["broken"]))
             timeouts += again[-1].timed_out
     for result in runner.judge(again):
-        if result.passed or results[result.exercise].status in ("missing", "crashed"):
+        first = results[result.exercise]
+        if result.passed or (first.status in ("missing", "crashed") and result.status != "timeout"):
             note = "the whole file was run: a part of it did not answer the exercise"
             result = replace(result, notes=(note, *result.notes))
             results[result.exercise] = _with_flags(paper, result, whole=True)
+        elif result.status == "timeout":
+            note = "the whole file was run, too, and did not end in time"
+            results[result.exercise] = replace(first, notes=(*first.notes, note))
     blamed = _blame_others(runner, paper, list(results.values()), seed)
     return [*blamed, *given_up]
 
