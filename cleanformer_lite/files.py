@@ -16,7 +16,7 @@ def write_file(path: str | Path, content: str | bytes) -> Path:
     try:
         _write_beside(target, data)
     except OSError as error:  # it names the file beside, or none
-        raise OSError(error.errno, error.strerror, str(target)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
     return target
 
 

@@ -246,6 +246,7 @@ export default {
       ),
       ...films.map(([node]) => node),
     );
+    const note = make("p", { class: "note" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const outcome = () => {
       const tried = runs.filter((_, i) => curveOf(i).length);
@@ -266,6 +267,9 @@ export default {
       const shown = model.get("revealed");
       reveal.textContent = shown ? "Draw the losses" : "Show how they went";
       stage.hidden = !shown;
+      note.textContent =
+        (shown ? "" : "How will the loss of each training go? Draw it in its box, or set with its slider where it ends. Then see. ") +
+        `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`;
       panels.forEach(([, show]) => show());
       if (shown) films.forEach(([, show]) => show());
       tell();
@@ -273,12 +277,7 @@ export default {
     frame(el);
     el.classList.add("films");
     el.append(
-      make(
-        "p",
-        { class: "note" },
-        "How will the loss of each training go? Draw it in its box, or set with its slider where it ends. Then see. " +
-          `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`,
-      ),
+      note,
       make("div", { class: "panels", style: `--columns: ${runs.length % 3 ? 2 : 3}` }, ...panels.map(([node]) => node)),
       make("div", { class: "viewer-row" }, reveal),
       says,
