@@ -95,7 +95,7 @@ export default {
       return low ? [letter, make("sub", {}, low)] : [text];
     };
     // Numbers of one decimal are written with one.
-    const plain = (name) => {
+    const hasOneDecimal = (name) => {
       const numbers = name === "x" ? all.x : name[0] === "w" ? all.weights[name[1]] : [[0.01]];
       return numbers.flat().every((n) => Math.abs(n * 10 - Math.round(n * 10)) < 1e-6);
     };
@@ -116,7 +116,7 @@ export default {
         if (name === "s" && shares) cell.classList.add("share");
         cell.style.transform = `translate(${spot[0]}px, ${spot[1]}px)`;
         cell.style.setProperty("--p", `${value === null || value === -Infinity ? 0 : (100 * Math.abs(value)) / top}%`);
-        const digits = compact || plain(name) ? 1 : 2;
+        const digits = compact || hasOneDecimal(name) ? 1 : 2;
         const number = String(value?.toFixed(digits) ?? "").replace("-", "−"),
           text = number.replace("Infinity", "∞").replace(/^−(0\.0+)$/, "$1");
         if (cell.textContent !== text) cell.textContent = text;
@@ -226,8 +226,8 @@ export default {
         [a, b] = at.map(Number);
       if (!Number.isFinite(value)) return;
       const [i, j] = name === "x" ? [a, b] : [b, a];
-      const swap = (rows) =>
-        rows.map((row, r) => (r === i ? row.map((old, c) => (c === j ? +value.toFixed(6) : old)) : row));
+      const swap = (matrix) =>
+        matrix.map((row, r) => (r === i ? row.map((old, c) => (c === j ? +value.toFixed(6) : old)) : row));
       if (name === "x") put(model, "x", swap(state.x));
       else put(model, "weights", { ...state.weights, [name[1]]: swap(state.weights[name[1]]) });
     };

@@ -144,8 +144,8 @@ def whole_script(name: str, drawing: str, words: list[str]) -> str:
 def table(head: int, weights: list[list[float]], queries: list[str], keys: list[str]) -> str:
     """Write one head's weights as the picture's text twin."""
     columns = "".join(f'<th scope="col">{escape(key)}' for key in keys)
-    rows = "".join(
+    lines = "".join(
         f'<tr><th scope="row">{escape(query)}' + "".join(f"<td>{weight:.2f}" for weight in line)
         for query, line in zip(queries, weights, strict=True)
     )
-    return f"<table><caption>head {head}</caption><tr><td>{columns}{rows}</table>"
+    return f"<table><caption>head {head}</caption><tr><td>{columns}{lines}</table>"

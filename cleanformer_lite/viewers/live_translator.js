@@ -243,10 +243,10 @@ export default {
     };
     const showHead = (group, head) => {
       const map = run.maps[group][head],
-        [rows] = sides(group);
+        [queries] = sides(group);
       drawLines(map.flatMap((_, row) => linksOf(group, head, row, 0.2)));
       const most = map.map(
-        (_, row) => `${group.startsWith("encoder") ? say(rows[row]) : quoted(rows[row])} ← ${top(group, head, row)}`,
+        (_, row) => `${group.startsWith("encoder") ? say(queries[row]) : quoted(queries[row])} ← ${top(group, head, row)}`,
       );
       reads.textContent = `${group}, head ${head}: ${READS[group.split(" ")[0]]}. Most at each: ${most.join(", ")}.`;
     };

@@ -17,9 +17,9 @@ const layout = (step, state, all, narrow, shown) => {
     gapE = (e) => (sliced ? Math.floor((e * H) / E) * GAP : 0),
     none = () => 0;
   const wide = (n, gap) => n * C + gap(n - 1);
-  const grid = (name, rows, columns, x, y, gapX = none, gapY = none, first = [0, 0], flip = false) => {
-    for (const i of range(rows))
-      for (const j of range(columns)) {
+  const grid = (name, height, width, x, y, gapX = none, gapY = none, first = [0, 0], flip = false) => {
+    for (const i of range(height))
+      for (const j of range(width)) {
         const at = flip ? [first[1] + j, first[0] + i] : [first[0] + i, first[1] + j];
         cells.set(`${name}.${at.join(".")}`, [x + j * C + gapX(j), y + i * C + gapY(i)]);
       }
@@ -39,7 +39,7 @@ const layout = (step, state, all, narrow, shown) => {
     );
   const slices = (y) =>
     sliced && range(H).forEach((h) => box(`x.${h}`, h, NAME + h * ((E / H) * C + GAP), y, (E / H) * C, L * C));
-  const rows = (name) => (state.biases[name] ? 1 : 0);
+  const biasHeight = (name) => (state.biases[name] ? 1 : 0);
   const lanes = (width, height, draw) => {
     const across = narrow ? 1 : Math.min(H, 2);
     range(H).forEach((h) => {
@@ -67,7 +67,7 @@ const layout = (step, state, all, narrow, shown) => {
       slices(TITLE);
     },
     W() {
-      const low = Math.max(...["q", "k", "v"].map(rows)),
+      const low = Math.max(...["q", "k", "v"].map(biasHeight)),
         height = wide(E, gapE) + (low ? C + 6 : 0),
         y = TITLE + height + AIR;
       note("t.x", "x", NAME, y - TITLE);
@@ -79,7 +79,7 @@ const layout = (step, state, all, narrow, shown) => {
         const x = NAME + wide(E, gapE) + AIR + (narrow ? 0 : at * (wide(A, gapA) + AIR + 2));
         note(`t.w${name}`, `W_${name.toUpperCase()}`, x, 0, "title " + name);
         grid(`w${name}`, E, A, x, TITLE, gapA, gapE);
-        if (rows(name)) grid(`b${name}`, 1, A, x, TITLE + wide(E, gapE) + 6, gapA);
+        if (biasHeight(name)) grid(`b${name}`, 1, A, x, TITLE + wide(E, gapE) + 6, gapA);
         if (!sliced) columns(`w${name}`, x, TITLE, wide(E, gapE));
         else
           range(H).forEach((h) =>
@@ -148,7 +148,7 @@ const layout = (step, state, all, narrow, shown) => {
     },
     W_O() {
       const left = NAME + wide(A, gapA) + AIR,
-        high = wide(A, gapA) + (rows("o") ? C + 6 : 0),
+        high = wide(A, gapA) + (biasHeight("o") ? C + 6 : 0),
         low = TITLE + high + AIR;
       names("word", 0, low);
       note("t.o", "heads", NAME, low - TITLE);
@@ -156,14 +156,14 @@ const layout = (step, state, all, narrow, shown) => {
       grid("o", L, A, NAME, low, gapA);
       columns("o", NAME, low, L * C);
       grid("wo", A, E, left, TITLE, none, gapA);
-      if (rows("o")) grid("bo", 1, E, left, TITLE + wide(A, gapA) + 6);
+      if (biasHeight("o")) grid("bo", 1, E, left, TITLE + wide(A, gapA) + 6);
       range(H).forEach((h) => H > 1 && box(`wo.${h}`, h, left, TITLE + h * (D * C + GAP), E * C, D * C));
       grid("y", L, E, left, low);
       note("t.y", "output", left + E * C + 8, low, "side");
     },
     output() {
       const apart = 34;
-      const sum = [...range(H).map((h) => `p.${h}`), ...(rows("o") ? ["bo"] : []), "y"];
+      const sum = [...range(H).map((h) => `p.${h}`), ...(biasHeight("o") ? ["bo"] : []), "y"];
       let x = NAME,
         y = TITLE;
       sum.forEach((name, at) => {

@@ -17,8 +17,8 @@ const compute = (state) => {
   const has = (name, input, output) =>
     !sliced || name === "o" || Math.floor((input * H) / E) === Math.floor(output / D);
   const bias = (name, output) => biases[name]?.[output] ?? 0;
-  const project = (rows, name) =>
-    rows.map((row) =>
+  const project = (vectors, name) =>
+    vectors.map((row) =>
       weights[name].map(
         (column, output) => total(row.map((v, i) => (has(name, i, output) ? v * column[i] : 0))) + bias(name, output),
       ),

@@ -121,7 +121,7 @@ export default {
       );
     };
     const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
-    const said = () => {
+    const summary = () => {
       const all = runs(),
         broken = all.filter((run) => run.broken),
         last = (run) => run.tasks[model.get("task")].losses.at(-1);
@@ -144,7 +144,7 @@ export default {
       reveal.disabled = !model.get("revealed") && !model.get("guesses").length;
       skip.hidden = !reveal.disabled;
       drawTests();
-      says.textContent = said();
+      says.textContent = summary();
     };
     frame(el);
     const broken = runs().filter((run) => run.broken).length;

@@ -74,7 +74,7 @@ class TrainedAnyway(Viewer):
         return tests
 
     def static(self) -> str:
-        rows = [
+        lines = [
             [
                 run["name"].replace("_", " "),
                 "broken" if run["broken"] else "right",
@@ -85,7 +85,7 @@ class TrainedAnyway(Viewer):
         ]
         losses = [f"last loss, {task}" for task in self.runs[0]["tasks"]]
         columns = ["module", "", *losses, "what it fails"]
-        return table(f"Did it train anyway? {self.setting}", columns, rows)
+        return table(f"Did it train anyway? {self.setting}", columns, lines)
 
 
 def _what_is_wrong(name: str) -> str:

@@ -239,7 +239,7 @@ def test_sizes_can_be_changed(open_page: Open) -> None:
     page = open_page(trace_index())
     page.get_by_label("size L").select_option("5")
     page.get_by_label("size H").select_option("1")
-    assert "shape (1, 5, 2)" in page.locator(".facts").inner_text()
+    assert "shape (1, 5, 2)" in page.locator(".tensor-layout").inner_text()
 
 
 @pytest.mark.parametrize("sizes", [(0, 3, 2, 2), (3, 3, 2, 2), (1, 6, 2, 2), (1, 3, 5, 2)])

@@ -63,7 +63,13 @@ THIRDS = Exercise(
 
 
 def merge_case(
-    name: str, fails: str, rows: int, width: int, empty: Sequence[int] = (), *, small: bool = False
+    name: str,
+    fails: str,
+    length: int,
+    width: int,
+    empty: Sequence[int] = (),
+    *,
+    small: bool = False,
 ) -> Case:
     """A case of `merge_blocks`; `empty` says which of the two blocks held no key."""
 
@@ -71,10 +77,10 @@ def merge_case(
         made: Arguments = {}
         for block, prefix in enumerate(("", "other_")):
             # Whose top is the larger one takes turns, so that a slip on either side shows.
-            lead = 3.0 * (torch.arange(rows)[:, None] % 2 == (1 - block))
-            top = draw(generator, rows, 1, by_hand=small).clamp(-1, 1) + lead
-            total = 1.0 + draw(generator, rows, 1, by_hand=small).abs()
-            mean = draw(generator, rows, width, by_hand=small)
+            lead = 3.0 * (torch.arange(length)[:, None] % 2 == (1 - block))
+            top = draw(generator, length, 1, by_hand=small).clamp(-1, 1) + lead
+            total = 1.0 + draw(generator, length, 1, by_hand=small).abs()
+            mean = draw(generator, length, width, by_hand=small)
             if block in empty:
                 top, total, mean = top - math.inf, 0 * total, 0 * mean
             made |= {f"{prefix}top": top, f"{prefix}total": total, f"{prefix}mean": mean}

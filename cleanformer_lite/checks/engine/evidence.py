@@ -26,7 +26,7 @@ BUILT = f"a module of embed_dim={LARGE.embed_dim}, num_heads={LARGE.num_heads}"
 
 
 class UnreadableError(Exception):
-    """What should be there is missing or of another kind; carries what to show of it."""
+    """An observation is missing or of the wrong kind; carries the counterexample to show."""
 
     def __init__(self, counterexample: Counterexample) -> None:
         super().__init__(counterexample.yours)
@@ -35,7 +35,7 @@ class UnreadableError(Exception):
 
 @dataclass
 class Evidence:
-    """What was observed of a module, beside the inputs that the seed makes."""
+    """The observations of a module, and the inputs that the seed makes."""
 
     observed: ModuleObservations
     contract: Contract
@@ -56,7 +56,7 @@ class Evidence:
 
     @cached_property
     def mixed_comparisons(self) -> list[Comparison]:
-        """Comparisons by readings in which some projections lay heads out otherwise than others."""
+        """Comparisons by readings in which projections lay out heads in different ways."""
         whole = [reading for reading in self.readings if reading.is_whole]
         return [self.compare(reading) for reading in mixed(whole, LARGE)]
 
@@ -66,11 +66,11 @@ class Evidence:
         return Comparison(reading, compared, self.observed.large, self.contract.weights)
 
     def trial(self, label: str) -> TrialOutcome:
-        """Return what was seen of the small or the large module."""
+        """Return the observations of the small or the large module."""
         return self.observed.small if label == "small" else self.observed.large
 
     def call(self, label: str, name: str) -> CallOutcome:
-        """Return what was seen of a call; nothing if it was not made."""
+        """Return the outcome of a call; an empty one if it was not made."""
         return self.trial(label).call(name)
 
     def output(self, label: str, name: str) -> Tensor:
@@ -132,7 +132,7 @@ class Evidence:
 def unequal(
     evidence: Evidence, label: str, name: str, yours: Tensor, target: Tensor, what: str
 ) -> Counterexample | None:
-    """Compare, and show the whole of small tensors or the worst number of large ones."""
+    """Show where two tensors differ: small ones whole, of large ones the worst number."""
     if close(yours, target):
         return None
     if yours.numel() > 16:

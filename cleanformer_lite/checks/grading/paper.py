@@ -13,6 +13,10 @@ from cleanformer_lite.checks.grading.submissions import Submission, printable
 
 MOST_TIMEOUTS = 3  # of one file
 NOT_RUN = f"not run: {MOST_TIMEOUTS} answers of this file ran out of time"
+LOOK_TWICE = (
+    *("cleanformer_lite", "sys.modules", "importlib", "__import__", "_getframe", "gc.get_"),
+    *("__subclasses__", "__globals__", "__builtins__", "ctypes", "pickle", "marshal", "base64"),
+)
 ALIKE_FROM = 200  # characters: shorter answers are alike by chance
 
 
@@ -123,27 +127,31 @@ def grade_paper(
         outline = paper.outlines[exercise]
         attempts.append(runner.run(exercise, outline["code"], seed, outline["broken"]))
         timeouts += attempts[-1].timed_out
-    results = {result.exercise: result for result in runner.judge(attempts)}
+    results = {r.exercise: _with_flags(paper, r) for r in runner.judge(attempts)}
     again = []
     for exercise, result in results.items():
-        hides = paper.outlines[exercise]["hides"]
-        if hides and not result.passed and timeouts < MOST_TIMEOUTS:
-            again.append(
-                runner.run(exercise, paper.whole, seed, paper.outlines[exercise]["broken"])
-            )
+        outline = paper.outlines[exercise]
+        if outline["hides"] and not result.passed and timeouts < MOST_TIMEOUTS:
+            again.append(runner.run(exercise, paper.whole, seed, outline["broken"]))
             timeouts += again[-1].timed_out
     for result in runner.judge(again):
         if result.passed or results[result.exercise].status in ("missing", "crashed"):
             note = "the whole file was run: a part of it did not answer the exercise"
-            results[result.exercise] = replace(result, notes=(note, *result.notes))
-    return [_with_flags(paper, result) for result in (*results.values(), *given_up)]
+            result = replace(result, notes=(note, *result.notes))
+            results[result.exercise] = _with_flags(paper, result, whole=True)
+    return [*results.values(), *given_up]
 
 
-def _with_flags(paper: Paper, result: Result) -> Result:
-    """Note what a teacher may want to look at, and a fingerprint of code that is long enough."""
-    text = "".join(text for _, _, text in paper.outlines[result.exercise]["code"])
+def _with_flags(paper: Paper, result: Result, whole: bool = False) -> Result:
+    """Note what a teacher may want to look at, and a fingerprint of code that is long enough.
+
+    Both concern the code that was run: what the exercise needs, or the `whole` file.
+    """
+    code = paper.whole if whole else paper.outlines[result.exercise]["code"]
+    text = "\n".join(text for _, _, text in code)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-    flags = tuple(f"mentions {word}" for word in paper.outlines[result.exercise]["mentions"])
+    mentions = (f"mentions {word}" for word in LOOK_TWICE if word in text)
+    flags = (*mentions, *result.flags)
     return replace(result, flags=flags, digest=digest if len(text) >= ALIKE_FROM else "")
 
 

@@ -74,8 +74,8 @@ class HeadsAveraged(Attention):
 
 
 def _are_averaged(evidence: Evidence) -> bool:
-    weights = evidence.call("large", "plain").weights
-    batch, length, _ = evidence.calls["large"]["plain"].x.shape
+    weights = evidence.call("large", "unmasked").weights
+    batch, length, _ = evidence.calls["large"]["unmasked"].x.shape
     return isinstance(weights, Tensor) and weights.shape == (batch, length, length)
 
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
+    parameters_before_output,
+    parameters_behind_a_map,
     reads_whole_input,
-    weights_before_output,
-    weights_behind_a_map,
 )
-from cleanformer_lite.checks.engine.properties import MOVED
+from cleanformer_lite.checks.engine.properties import NOTICEABLE
 from cleanformer_lite.checks.engine.references import (
     count_parameters,
     run_heads,
@@ -145,18 +145,18 @@ def _copy_first_head(looped: Any, split: Any) -> None:
 def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights:
         inputs, biases = 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim
-        return weights_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
+        return parameters_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
     if set(failed) <= {"parameter_count", "equal_to_torch"} and _some_parts_of_one_head(evidence):
         return not heads_share(evidence, "key")
-    weights = evidence.weights("large", "plain")
-    alike = (weights - weights[:, :1]).abs().max() <= MOVED
+    weights = evidence.weights("large", "unmasked")
+    alike = (weights - weights[:, :1]).abs().max() <= NOTICEABLE
     wide = _is_wide(evidence) and not _one_of_many(evidence)
     return bool(alike) and evidence.observed.graph.unregistered == 0 and not wide
 
 
 def _one_of_many(evidence: Evidence) -> bool:
     """Say whether there are weights for every head, and a map comes from those of one."""
-    return 0 < weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim
+    return 0 < parameters_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim
 
 
 def _some_parts_of_one_head(evidence: Evidence) -> bool:
@@ -177,10 +177,10 @@ def _is_wide(evidence: Evidence) -> bool:
 def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights or not _is_wide(evidence):
         return False
-    if weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim:
+    if parameters_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim:
         return False
-    weights = evidence.weights("large", "plain")
-    return bool((weights - weights[:, :1]).abs().max() <= MOVED)
+    weights = evidence.weights("large", "unmasked")
+    return bool((weights - weights[:, :1]).abs().max() <= NOTICEABLE)
 
 
 @mistake(

@@ -10,10 +10,10 @@ from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
     matrices,
+    parameters_before_output,
     reads_whole_input,
-    weights_before_output,
 )
-from cleanformer_lite.checks.engine.properties import moved_heads
+from cleanformer_lite.checks.engine.properties import heads_changed_by
 from cleanformer_lite.checks.engine.trials import LARGE
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.checks.mistakes.layers import OF_ANOTHER_COUNT, Pair
@@ -178,13 +178,13 @@ def _a_slice_for_each_head(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights:
         square, width = LARGE.head_dim**2, LARGE.head_dim
         small = (
-            weights_before_output(evidence, 3 * n * square, 3 * n * width)
+            parameters_before_output(evidence, 3 * n * square, 3 * n * width)
             for n in (1, LARGE.num_heads)
         )
         return any(small) and not reads_whole_input(evidence)
     heads = torch.arange(LARGE.num_heads)
     return all(
-        bool((moved_heads(evidence, name) == (heads == owner)).all())
+        bool((heads_changed_by(evidence, name) == (heads == owner)).all())
         for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1))
     )
 
