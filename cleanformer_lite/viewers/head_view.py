@@ -29,9 +29,9 @@ PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
 {script}
 </script>"""
 HELP = (
-    "Lines run from each query (left) to the keys it attends to (right). A square switches its "
-    "head; double-click, or Shift+Enter, shows that head alone. Point at a word, or use the arrow "
-    "keys, to follow one word."
+    "Lines run from each query (left) to the keys it attends to (right). "
+    '<span class="hands">A square switches its head; double-click, or Shift+Enter, shows that head '
+    "alone. Point at a word, or use the arrow keys, to follow one word.</span>"
 )
 
 

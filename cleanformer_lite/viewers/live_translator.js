@@ -445,12 +445,9 @@ export default {
       }
       if (wanted === kind()) drawAll(true);
     };
-    const drawAll = (fresh) => {
-      if (!run.seen) return;
-      if (kind().file && !kind().weights) return bring();
-      if (kind().python && !answered()) return askPython();
+    const draw = (fresh) => {
+      run.drawn = true;
       again.hidden = !kind().drawn;
-      translate();
       drawSource();
       drawTarget(fresh);
       drawSays();
@@ -459,6 +456,13 @@ export default {
       drawVerdict();
       legend.hidden = hint.hidden = !every().length;
       look();
+    };
+    const drawAll = (fresh, then = (task) => task()) => {
+      if (!run.seen) return;
+      if (kind().file && !kind().weights) return bring();
+      if (kind().python && !answered()) return askPython();
+      translate();
+      then(() => draw(fresh));
     };
 
     const hint = make(
@@ -508,15 +512,15 @@ export default {
     model.on("change:answer", () => kind().python && drawAll(true));
     model.on("change:piece", () => run.seen && look(null));
     for (const trait of ["may_go", "revealed"])
-      model.on("change:" + trait, () => run.seen && (drawGrid(), drawVerdict()));
+      model.on("change:" + trait, () => run.drawn && (drawGrid(), drawVerdict()));
     // Nothing is unpacked or computed before it can be seen.
     new IntersectionObserver(
       (entries, observer) => {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
         run.seen = true;
-        drawAll(true);
-        new ResizeObserver(() => look()).observe(stage);
+        drawAll(true, (task) => setTimeout(task)); // in between, a phone answers its reader
+        new ResizeObserver(() => run.drawn && look()).observe(stage);
       },
       { rootMargin: "200px" },
     ).observe(el);

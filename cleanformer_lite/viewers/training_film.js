@@ -249,6 +249,7 @@ export default {
       ),
       ...films.map(([node]) => node),
     );
+    const note = make("p", { class: "note" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const outcome = () => {
       const tried = many();
@@ -272,6 +273,9 @@ export default {
       reveal.disabled = !shown && many() < runs.length;
       skip.hidden = shown || !reveal.disabled;
       stage.hidden = !shown;
+      note.textContent =
+        (shown ? "" : "How will the loss of each training go? Draw all of them, each in its box, or set with its slider where it ends. ") +
+        `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`;
       panels.forEach(([, show]) => show());
       if (shown) films.forEach(([, show]) => show());
       tell();
@@ -279,12 +283,7 @@ export default {
     frame(el);
     el.classList.add("films");
     el.append(
-      make(
-        "p",
-        { class: "note" },
-        "How will the loss of each training go? Draw all of them, each in its box, or set with its slider where it ends. " +
-          `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`,
-      ),
+      note,
       make("div", { class: "panels", style: `--columns: ${runs.length % 3 ? 2 : 3}` }, ...panels.map(([node]) => node)),
       make("div", { class: "viewer-row" }, reveal, skip),
       says,

@@ -229,6 +229,8 @@ def test_the_strip_shows_each_stride_as_an_arrow(open_page: Open, recipe: str) -
         steps = {abs(int(text.split()[-1].replace("−", "-")))
                  for text in page.locator(".strides text").all_text_contents()}  # fmt: skip
         assert steps == set(x.stride())
+    arrow = page.locator(".strides .arrow").first
+    assert arrow.evaluate("e => getComputedStyle(e).fill") == "none"  # a line, not an area
     tops = page.locator(".byte").evaluate_all(
         "all => [...new Set(all.map(e => e.offsetTop))].length"
     )
