@@ -27,12 +27,12 @@ class Projection:
         """Write the whole matrix `(E, E)` and the whole bias `(E,)` into the pieces; no bias is
         zeros.
         """
-        rows = [piece.shape[0] for piece in self.weights]
-        for piece, new in zip(self.weights, torch.split(weight, rows), strict=True):
+        sizes = [piece.shape[0] for piece in self.weights]
+        for piece, new in zip(self.weights, torch.split(weight, sizes), strict=True):
             piece.copy_(new)
         if self.biases is not None:
             bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
-            for piece, new in zip(self.biases, torch.split(bias, rows), strict=True):
+            for piece, new in zip(self.biases, torch.split(bias, sizes), strict=True):
                 piece.copy_(new)
 
 
@@ -84,5 +84,5 @@ class BlockDiagonal:
         Shapes: weight `(E, E)` -> H times `(D, D)`.
         """
         size = self.weights[0].shape[0]
-        rows = weight.split(size)  # (E, E) -> H times (D, E)
-        return [row[:, h * size : (h + 1) * size] for h, row in enumerate(rows)]
+        heads = weight.split(size)  # (E, E) -> H times (D, E)
+        return [head[:, h * size : (h + 1) * size] for h, head in enumerate(heads)]

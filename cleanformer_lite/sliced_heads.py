@@ -20,7 +20,8 @@ class SlicedMultiHeadAttention(nn.Module):
     Raises: ValueError if num_heads does not divide embed_dim, or as `scaled_dot_product_attention`
         does.
 
-    Source: this book; the "narrow" module of https://github.com/pbloem/former is its shared form
+    Source: this book; its shared form is the "narrow" module of
+        https://github.com/pbloem/former/issues/13
     """
 
     def __init__(

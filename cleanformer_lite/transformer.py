@@ -31,8 +31,8 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor, attn_mask: Tensor | None) -> Tensor:
         x = x + self.attention(self.attention_norm(x), attn_mask=attn_mask)
-        thought: Tensor = self.feed_forward(self.feed_forward_norm(x))
-        return x + thought
+        x = x + self.feed_forward(self.feed_forward_norm(x))
+        return x
 
 
 class DecoderBlock(nn.Module):
@@ -58,8 +58,8 @@ class DecoderBlock(nn.Module):
     def forward(self, x: Tensor, memory: Tensor, memory_mask: Tensor | None) -> Tensor:
         x = x + self.attention(self.attention_norm(x), is_causal=True)
         x = x + self.cross_attention(self.cross_norm(x), memory, attn_mask=memory_mask)
-        thought: Tensor = self.feed_forward(self.feed_forward_norm(x))
-        return x + thought
+        x = x + self.feed_forward(self.feed_forward_norm(x))
+        return x
 
 
 class Transformer(nn.Module):

@@ -19,6 +19,8 @@ CHAPTERS_BEFORE_EINSUM = [
     "copy_weights",
     "inputs",
 ]
+# Each could name anything: what do the rows hold, what was said?
+VAGUE = {"facts", "keeper", "moved", "plain", "rows", "said", "workings"}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 by_file = pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
 
@@ -36,6 +38,18 @@ def test_whatever_is_public_says_what_it_is_for(file: Path) -> None:
     assert ast.get_docstring(tree)
     public = [n for n in tree.body if isinstance(n, Definition) and not n.name.startswith("_")]
     assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+@by_file
+def test_a_name_says_what_it_holds(file: Path) -> None:
+    named = {
+        word.strip("_").lower()
+        for node in ast.walk(ast.parse(file.read_text()))
+        for field in ("id", "arg", "attr", "name")
+        if isinstance(word := getattr(node, field, None), str)
+    }
+    assert named & VAGUE == set()
+    assert file.stem not in VAGUE
 
 
 @pytest.mark.parametrize("name", sorted(cleanformer_lite.__all__))

@@ -8,6 +8,7 @@ import ast
 import inspect
 import textwrap
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -163,9 +164,11 @@ def differing_lines(known: Mistake) -> tuple[str, str]:
                     if name in ("fill", "uses_out", "is_tied")]  # fmt: skip
         return "\n".join(settings + wrong).strip(), "\n".join(right).strip()
     if issubclass(first, nn.Module):
+        base = first.__base__
+        assert base is not None
         # One that is built on a specimen of the book only gives it another signature.
-        shown = first if first.__base__ is nn.Module else first.__base__
-        assert shown is not None
+        from_the_book = base is not nn.Module and not base.__name__.startswith("_")
+        shown = base if from_the_book else first
         return _without_text(textwrap.dedent(inspect.getsource(shown))), ""
     return _first_form(known), ""
 
@@ -191,19 +194,45 @@ def _without_text(source: str) -> str:
 
 
 def _first_form(known: Mistake) -> str:
-    """Return the code of the first wrong answer that a mistake lists."""
+    """Return the code of the first wrong answer that a mistake lists, and what it was made with."""
     answer = next(iter(known.forms.values()))[0]
-    code = inspect.unwrap(getattr(answer, "func", answer)).__code__
-    if code.co_name != "<lambda>":
-        keywords = getattr(answer, "keywords", None)
-        given = inspect.getclosurevars(answer).nonlocals if keywords is None else keywords
-        simple = [name for name, value in given.items() if isinstance(value, bool | int | float)]
-        known_values = [f"# {name} = {given[name]!r}" for name in simple]
-        return "\n".join([*known_values, textwrap.dedent(inspect.getsource(code)).strip()])
+    function = inspect.unwrap(getattr(answer, "func", answer))
+    if function.__name__ == "<lambda>":
+        return _text_of(function)
+    keywords = getattr(answer, "keywords", None)
+    given = inspect.getclosurevars(function).nonlocals if keywords is None else keywords
+    usual = _usual_values(function)
+    chosen = [
+        f"# {name} = {_text_of(value)}"
+        for name, value in given.items()
+        if isinstance(value, bool | int | float | slice | FunctionType | BuiltinFunctionType | type)
+        and (name not in usual or usual[name] != value)
+    ]
+    return "\n".join([*chosen, textwrap.dedent(inspect.getsource(function)).strip()])
+
+
+def _usual_values(function: Any) -> dict[str, Any]:
+    """Return the defaults of the function that made this one, or of itself if nothing made it."""
+    maker = vars(inspect.getmodule(function)).get(function.__qualname__.split(".")[0])
+    if not inspect.isfunction(maker):
+        return {}
+    return {name: known.default for name, known in inspect.signature(maker).parameters.items()}
+
+
+def _text_of(value: Any) -> str:
+    """Write a value as code: a lambda as it stands in its file, what has a name by its name."""
+    if isinstance(value, slice):
+        return f"slice({value.start}, {value.stop})"
+    if not isinstance(value, FunctionType) or value.__name__ != "<lambda>":
+        return str(getattr(value, "__name__", repr(value)))
+    code = value.__code__
+    takes = list(code.co_varnames[: code.co_argcount])
     tree = ast.parse(Path(code.co_filename).read_text(encoding="utf-8"))
     found = next(
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno
+        if isinstance(node, ast.Lambda)
+        and node.lineno == code.co_firstlineno
+        and [argument.arg for argument in node.args.args] == takes
     )
     return ast.unparse(found)

@@ -97,18 +97,18 @@ def findings(kind: str, path: Path) -> Iterator[str]:
     if not path.exists():
         yield "no recording was written"
         return
-    rows = Recording.load(path).rows
-    yield f"{len(rows)} rows in {path.name}; rates: {Recording.load(path).rates}"
+    times = Recording.load(path).times
+    yield f"{len(times)} times in {path.name}; rates: {Recording.load(path).rates}"
     if kind == "cuda":
         empty = Quartiles.of(device_seconds(_nothing, 15))
         yield f"an empty graph takes {empty}: next to nothing, or the cache is flushed too little"
-        yield from _launches(rows)
-    yield "kernels: " + ", ".join(sorted({f"{row.variant}: {row.kernel}" for row in rows}))
-    yield from _best(rows, "the loop's time relative to fused is largest", LOOP, max)
-    yield from _best(rows, "and smallest", LOOP, min)
-    below = [row for row in rows if row.floor and row.time.median < row.floor]
+        yield from _launches(times)
+    yield "kernels: " + ", ".join(sorted({f"{row.variant}: {row.kernel}" for row in times}))
+    yield from _best(times, "the loop's time relative to fused is largest", LOOP, max)
+    yield from _best(times, "and smallest", LOOP, min)
+    below = [row for row in times if row.floor and row.time.median < row.floor]
     yield f"{len(below)} rows lie below their floor: a rate is measured too low where there are any"
-    spread = max(rows, key=lambda row: row.ratio.upper - row.ratio.lower, default=None)
+    spread = max(times, key=lambda row: row.ratio.upper - row.ratio.lower, default=None)
     if spread is not None:
         lower, _, upper = spread.ratio
         yield f"widest spread of a ratio: {lower:.2f} to {upper:.2f} ({_at(spread)})"
@@ -118,12 +118,12 @@ def _nothing() -> None:
     """Launch no kernel."""
 
 
-def _launches(rows: list[Row]) -> Iterator[str]:
+def _launches(times: list[Row]) -> Iterator[str]:
     """Set launches beside operators: one operator launches one kernel, seldom more."""
     for name in (BASELINE, LOOP):
-        pairs = {(r.operators, r.launches) for r in rows if r.variant == name and not r.backward}
+        pairs = {(r.operators, r.launches) for r in times if r.variant == name and not r.backward}
         yield f"{name}, forward, (operators, launches): {sorted(pairs, key=str)}"
-    waiting = [row for row in rows if row.device_time is not None]
+    waiting = [row for row in times if row.device_time is not None]
     for row in waiting[:2]:
         assert row.device_time is not None
         alone = in_time(row.device_time.median)
@@ -131,11 +131,11 @@ def _launches(rows: list[Row]) -> Iterator[str]:
 
 
 def _best(
-    rows: list[Row], text: str, name: str, choose: Callable[..., Row | None]
+    times: list[Row], text: str, name: str, choose: Callable[..., Row | None]
 ) -> Iterator[str]:
     """Name the row at which a variant's ratio is at an end."""
     found = choose(
-        (row for row in rows if row.variant == name and not row.backward),
+        (row for row in times if row.variant == name and not row.backward),
         key=lambda row: row.ratio.median,
         default=None,
     )

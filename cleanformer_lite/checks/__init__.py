@@ -1,4 +1,4 @@
-"""Exercises that name the mistake: what to write, how it is tried, what to say of it."""
+"""The door to the exercises: check an answer, name its mistake, give a hint."""
 
 from typing import TYPE_CHECKING, Any
 

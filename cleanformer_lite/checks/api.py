@@ -28,8 +28,8 @@ _given: dict[tuple[str, str], int] = {}
 def check(exercise_id: str, answer: object = None, *, seconds: float = SECONDS) -> Report:
     """Try an answer, and say what is wrong with it; the report draws itself in a notebook.
 
-    An answer that raises, exits, or works for longer than `seconds` gives a report too. (Of one
-    that only waits, four times as much is borne.)
+    An answer that raises, exits, or works for longer than `seconds` gives a report too; one that
+    only waits may take four times as long.
 
     Raises: ValueError for an exercise that does not exist.
     """
@@ -49,8 +49,8 @@ def check(exercise_id: str, answer: object = None, *, seconds: float = SECONDS) 
 def hint(exercise_id: str, mistake: str | None = None) -> str:
     """Return the next hint: a nudge, then the place, then the fix, which repeats.
 
-    It is a hint of `mistake`; without one, of the mistake that the last check of this exercise
-    named; and of the exercise itself where no mistake was named.
+    The hint is about `mistake`; without one, about the mistake that the last check of this
+    exercise named; if no mistake was named, about the exercise itself.
 
     Raises: ValueError for an exercise or a mistake that does not exist.
     """
@@ -79,7 +79,7 @@ def hints_of(exercise_id: str, mistake: str = "") -> tuple[str, str, str]:
 def last_named(exercise_id: str) -> str:
     """Return the mistake that the last check of an exercise named, in this process or as kept.
 
-    The text is empty if the last check named none, or there was none.
+    Returns an empty text if the last check named no mistake, or no check was made.
     """
     for progress in kept:
         if exercise_id not in _named:
@@ -115,14 +115,14 @@ def find(exercise_id: str) -> Exercise:
 
 
 NO_LIMIT = (
-    "This system has no timer signals, so no time limit: stop an answer that never ends by "
-    "interrupting the kernel, and one that never leaves C code by restarting it."
+    "This system has no timer signals, so checks have no time limit: interrupt the kernel to stop "
+    "an answer that never ends, and restart it if the answer never leaves C code."
 )
 _told: list[str] = []
 
 
 def _with_limits(report: Report) -> Report:
-    """Say once in a session what a check cannot stop on this system."""
+    """Add to the first report of a session what a check cannot stop on this system."""
     if hasattr(signal, "setitimer") or _told:
         return report
     _told.append(NO_LIMIT)
@@ -143,8 +143,8 @@ def _remembered(report: Report) -> Report:
 
 
 AGAIN = 0.2
-# A machine that is busy with other things gives an answer a part of its time only, and a sleeping
-# answer takes none: so many times the limit may pass on the clock.
+# A busy machine gives an answer only a part of its time, and a sleeping answer takes none, so the
+# clock may run this many times the limit.
 PATIENCE = 4
 
 
@@ -152,10 +152,9 @@ PATIENCE = 4
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise `TimeLimitReached` in the body once it has worked for `seconds`, or waited for longer.
 
-    What counts is the processor's time, so that a busy machine stops nobody's right answer; of time
-    on the clock there is four times as much. Raised again every 0.2 s, because a bare `except` in a
-    loop swallows the first one. Works in the main thread of a system that has timer signals;
-    anywhere else there is no limit.
+    Processor time counts, so that a busy machine stops no right answer; the clock may run four
+    times as long. The error is raised again every 0.2 s, because a bare `except` in a loop swallows
+    the first one. Only the main thread of a system with timer signals can be stopped.
     """
     if (
         not hasattr(signal, "setitimer")

@@ -21,7 +21,7 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class Exercise:
-    """One task: what to write, how it is tried, and what to say to someone who is stuck.
+    """One task: what to write, how it is tried, and the hints for someone who is stuck.
 
     `starter` is the source shown in the notebook; `hints` go from a nudge over the place to the
     fix; `minutes` is a guess for a first reader; `difficulty` runs from 1 to 3.
@@ -52,19 +52,19 @@ class Exercise:
 def observe(exercise: Exercise, answer: object, seed: int) -> Observations:
     """Run an answer on seeded inputs and write down what happens, without any opinion.
 
-    This half runs where the answer lives and may be lied to by it. What an answer raises becomes
-    text; only what is meant to stop it (a time limit, an interrupt) passes through. The session's
-    own settings are put back, whatever the answer changes.
+    This half runs beside the answer, which may lie to it. An error that the answer raises becomes
+    text; only a time limit or an interrupt passes through. The session's own settings are put
+    back, whatever the answer changes.
     """
     with kept(seed):
         return exercise.probe.observe(answer, seed)
 
 
 def judge(exercise: Exercise, observed: Observations, seed: int) -> Report:
-    """Compare what was observed with what the seed makes of a right answer.
+    """Compare the observations with those of a right answer under the same seed.
 
-    This half needs nothing of the answer but its observations, and believes none of them: what is
-    missing or of the wrong kind is a failed property, never an exception.
+    This half reads nothing of the answer but its observations, and trusts none of them: a missing
+    observation, or one of the wrong kind, is a failed property, never an exception.
     """
     try:
         with kept(seed):

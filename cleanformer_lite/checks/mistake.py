@@ -1,4 +1,4 @@
-"""What a mistake is: one class, with its cause, its symptom, its thread and its hints beside it."""
+"""A mistake is one class, with its cause, symptom, thread and hints beside its code."""
 
 import re
 from collections.abc import Callable
@@ -12,17 +12,17 @@ Kind = TypeVar("Kind", bound=type)
 
 @dataclass
 class Mistake:
-    """One mistake that people really make: its cause in a line, what one sees, and how to get out.
+    """One mistake that people really make: its cause, its symptom, and hints that lead out of it.
 
     `thread` is the address of a public thread in which it happened, empty where none is cited;
     `hints` go from a nudge over the place to the fix. `classes` are its variants: each replaces
     steps of the right attention, or is a module. `forms` are wrong answers by exercise.
 
-    What cannot be told by comparing values is told by `tells`, as long as no property fails that
-    `explains` does not list (None lists all); with `tells_last` only where no mistake has the same
-    values. `needs` is "masks" or "causal" where a module
-    without them cannot show it. `may_differ` names calls in which code with this mistake may do
-    one thing or another; `not_in` the exercises in which another mistake does the same.
+    `tells` recognises a mistake that values cannot show. It is asked only if `explains` lists every
+    property that fails (None lists all), and, with `tells_last`, only if no mistake has the same
+    values. `needs` is "masks" or "causal" where a module without them cannot show the mistake.
+    `may_differ` names the calls in which code with this mistake may do one thing or another,
+    `not_in` the exercises in which another mistake does the same.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Mistake:
         return modules or by_values or (steps and self.tells is not None)
 
     def add(self, kind: type) -> None:
-        """Take a class in as a variant, with the forms that it lists."""
+        """Add a class as a variant, with the forms that it lists."""
         self.classes.append(kind)
         for exercise, answers in vars(kind).get("forms", {}).items():
             self.forms[exercise] = self.forms.get(exercise, ()) + tuple(answers)

@@ -1,4 +1,4 @@
-"""What was seen of an answer: records that `observe` writes and `judge` reads, and no opinion."""
+"""Records of what an answer did, written by `observe` and read by `judge`."""
 
 import dis
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class Other:
-    """A returned object of which only the name of its class is kept; None is one of these."""
+    """A returned object, kept as the name of its class alone; None is one of these."""
 
     kind: str
 
@@ -60,7 +60,7 @@ Tensors = tuple[Tensor | None, ...]
 
 @dataclass(frozen=True, eq=False)
 class CallOutcome:
-    """What one call of a module did; `changed_input` is its argument afterwards, if that is new."""
+    """What one call of a module did; `changed_input` is its argument, if the call changed that."""
 
     output: Value | None = None
     weights: Value | None = None
@@ -73,7 +73,7 @@ NOT_CALLED = CallOutcome()
 
 @dataclass(frozen=True, eq=False)
 class TrialOutcome:
-    """What came of building a module in one size, and of each call by its name.
+    """The outcome of building a module in one size, and of each of its calls by name.
 
     `wrong_kind` is the class of what was built, where that is no module.
     """
@@ -102,7 +102,7 @@ class Registered:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """How many weights a call uses, how many of them are unregistered, and how many are new."""
+    """How many parameters a call uses, how many of them are unregistered, and how many are new."""
 
     used: int = -1
     unregistered: int = -1
@@ -127,11 +127,11 @@ class Gradients:
 
 @dataclass(frozen=True, eq=False)
 class ModuleObservations:
-    """All that was seen of a module; what raised before it could be seen has its first value.
+    """Everything observed of a module; an observation that raised keeps its default.
 
-    `step` is by how much a training step moves each parameter; `cut` counts the matrices that
+    `step` is by how much a training step changes each parameter; `cut` counts the matrices that
     change the output and get no gradient; `head_error` says why the map of a head has no gradients;
-    `errors` are what raised beside the calls.
+    `errors` holds what raised outside the calls.
     """
 
     small: TrialOutcome = field(default_factory=TrialOutcome)
@@ -205,10 +205,10 @@ def recorded(value: object, depth: int = 0) -> Value:
 
 
 def attempt(call: Callable[[], Made]) -> tuple[Made | None, Raised | None]:
-    """Call, and return the result, or what it raises.
+    """Call, and return the result, or the error that it raised.
 
-    Nothing escapes that would end the reader's session, SystemExit and GeneratorExit neither; only
-    an interrupt by the reader and the time limit do.
+    SystemExit and GeneratorExit are caught too, so that no answer ends the reader's session. Only
+    an interrupt by the reader and the time limit pass through.
     """
     try:
         return call(), None

@@ -51,13 +51,13 @@ class Progress:
             self.save()
 
     def merge(self, other: "Progress") -> None:
-        """Take over whatever the other knows better; nothing gets lost."""
+        """Take over every result in which the other is better; nothing gets lost."""
         take(self.results, other.results)
         if self.path is not None:
             self.save()
 
     def save(self, path: str | Path | None = None) -> Path:
-        """Write the file in one step: whoever stops half-way keeps the old one.
+        """Write the file in one step, so that an interruption leaves the old one whole.
 
         Raises: ValueError if there is a damaged file already; OSError if it cannot be written.
         """
@@ -98,7 +98,7 @@ def take(ours: Results, theirs: Results) -> None:
 def read(path: Path) -> Results:
     """Read the results in a file; none if there is no file.
 
-    Raises: ValueError, naming the file, if it is not what `save` writes.
+    Raises: ValueError, naming the file, if `save` cannot have written it.
     """
     if not path.exists():
         return {}
@@ -111,15 +111,15 @@ def read(path: Path) -> Results:
 def checked(stored: Any) -> Results:
     """Return the results of a progress file.
 
-    Raises: ValueError if they are not what `save` writes.
+    Raises: ValueError if `save` cannot have written them.
     """
     if not isinstance(stored, dict) or not isinstance(stored.get("results"), dict):
-        raise ValueError("there are no results in it")
+        raise ValueError("it holds no results")
     for exercise, entry in stored["results"].items():
         counted = isinstance(entry, dict) and all(
             type(entry.get(key)) is int and entry[key] >= 0 for key in NUMBERS
         )
         if not counted or entry.get("status") not in STATUSES:
-            raise ValueError(f"the result of {exercise} is not one")
+            raise ValueError(f"the result of {exercise} is malformed")
     results: Results = stored["results"]
     return results

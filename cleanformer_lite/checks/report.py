@@ -1,4 +1,4 @@
-"""What checking an answer gives back, from the probe to the card that a reader sees."""
+"""The result of a check, from the probe to the card that a reader sees."""
 
 import textwrap
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ SIGNS = {"passed": "✓", "missing": "…"}
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The smallest input found on which an answer goes wrong, as text ready to print.
+    """The smallest input found on which an answer is wrong, as text ready to print.
 
-    `numbers` pairs what came with what was wanted, where both are a few numbers.
+    `numbers` pairs the answer's numbers with the right ones, where there are only a few.
     """
 
     inputs: str
@@ -49,8 +49,9 @@ class Report:
     """The result of one check.
 
     `species` names known mistakes, best first: one if it is certain, several if they cannot be told
-    apart on this answer, none if no known mistake does the same. `failed` holds property names in
-    the order in which they are checked, and `broken` says each as a sentence that should be true.
+    apart on this answer, none if no known mistake does the same. `failed` holds property names: the
+    one that the counterexample shows, then the others in the order in which they are checked.
+    `broken` says each as a sentence that should be true.
     `stage` says which stage of the computation goes wrong first, where that could be read.
     """
 
@@ -77,7 +78,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """What was tried, how it went, and what it is worth."""
+        """The exercise, how the check went, and the points."""
         sign = SIGNS.get(self.status, "✗")
         score = f"{self.points} of {self.max_points} points"
         return f"{sign} {self.exercise}: {_headline(self)} ({score})"
@@ -133,7 +134,7 @@ def _headline(report: Report) -> str:
 
 
 def _lines(report: Report, shell: bool) -> list[Line]:
-    """List what a card says below its title: seven lines at most."""
+    """List the lines below a card's title: seven at most."""
     lines: list[Line] = []
     case = report.counterexample
     if case is not None:
@@ -151,7 +152,7 @@ def _lines(report: Report, shell: bool) -> list[Line]:
 
 
 def _named(report: Report) -> list[Line]:
-    """Name the mistake, and say honestly if it is one of several or unknown."""
+    """Name the mistake; if it is one of several, or unknown, say so."""
     if report.status not in ("failed", "crashed"):
         return []
     known = [MISTAKES[name] for name in report.species if name in MISTAKES]
@@ -165,21 +166,21 @@ def _named(report: Report) -> list[Line]:
 
 
 def _unnamed(report: Report) -> list[Line]:
-    """Say what does not hold, and where it begins, if no known mistake does the same."""
-    said = " ".join(report.broken[:MOST_SENTENCES])
+    """Name the properties that fail, and the stage that fails first, if no known mistake fits."""
+    sentences = " ".join(report.broken[:MOST_SENTENCES])
     others = len(report.broken) - MOST_SENTENCES
     more = f" (and {others} more)" if others > 0 else ""
-    lines = [Line("No mistake that we know does this. What does not hold: ", said + more)]
+    lines = [Line("No mistake that we know does this. What does not hold: ", sentences + more)]
     return lines + ([Line("Goes wrong first: ", f"{report.stage}.")] if report.stage else [])
 
 
 def _width(line: Line) -> int:
-    """An error and a cause are said whole; what an answer was given or returned may be long."""
+    """Return how long a line may be: inputs and outputs are cut, errors and causes are not."""
     is_error = line.label == "yours: " and "Error" in line.text
     is_long = line.label in ("tried: ", "yours: ", "target: ", "what: ") and not is_error
     return WIDTH if is_long else 3 * WIDTH
 
 
 def _on_one_line(text: str, width: int = WIDTH) -> str:
-    """Keep text on one line: what an answer returns may be of any length."""
+    """Cut text to one line, because an answer may return text of any length."""
     return textwrap.shorten(" ".join(text.split()), width)

@@ -1,4 +1,4 @@
-"""What an answer cannot change, cannot flood and cannot leave by: the session that tries it."""
+"""Keep an answer from changing the session that tries it, flooding it or ending it."""
 
 import os
 import random
@@ -32,7 +32,7 @@ def error_text(error: BaseException) -> str:
 
 
 class Capped:
-    """A stream that passes on so many characters, then says so once and stays silent."""
+    """A stream that passes on `MOST_OUTPUT` characters, then says once that it cut the rest."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -52,10 +52,10 @@ class Capped:
 
 @contextmanager
 def kept(seed: int) -> Iterator[None]:
-    """Try something with the settings that a check needs, and put the session's own back.
+    """Set what a check needs for the body, and put the session's own settings back after it.
 
-    Needed: one thread (small tensors take thirty times as long with two on a busy machine), float32
-    on the processor, gradients, no autocast, random numbers that follow from the seed.
+    A check needs one thread (with two on a busy machine small tensors take thirty times as long),
+    float32 on the CPU, gradients, no autocast, and random numbers that follow from the seed.
     """
     with ExitStack() as undo:
         for give_back in (_python, _numpy, _torch_settings, _torch_modes, _streams):
@@ -66,7 +66,7 @@ def kept(seed: int) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Have torch draw the same numbers on the processor each time, and put its generator back."""
+    """Seed torch's CPU generator for the body, and put its state back."""
     # Not torch.manual_seed: it would reseed a GPU of the session too, and not put that back.
     before = torch.default_generator.get_state()
     torch.default_generator.manual_seed(seed)
@@ -112,7 +112,7 @@ Setting = tuple[Callable[[], Any], Callable[[Any], Any], Any]
 
 
 def _settings() -> list[Setting]:
-    """List how a setting of torch is read, how it is set, and what a check needs it to be."""
+    """List for each setting of torch how to read it, how to set it, and what a check needs."""
     return [
         (torch.get_num_threads, torch.set_num_threads, 1),
         (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
@@ -135,7 +135,7 @@ def _print_options() -> dict[str, Any]:
 
 @contextmanager
 def _torch_settings() -> Iterator[None]:
-    """Set what a check needs, and put back what was set; what is as it should be is left alone."""
+    """Set what a check needs, and put the old values back; values that are right are left alone."""
     before = [(read, write, read()) for read, write, _ in _settings()]
     for read, write, wanted in _settings():
         if wanted is not None and read() != wanted:
@@ -178,13 +178,13 @@ def _torch_modes() -> Iterator[None]:
 
 
 def _default_device() -> torch.device:
-    """Say where tensors are made. `get_default_device` of torch 2.6 raises once None was set."""
+    """Return the default device. `get_default_device` of torch 2.6 raises once None was set."""
     return torch.empty(0).device
 
 
 @contextmanager
 def _streams() -> Iterator[None]:
-    """Let an answer print a little, and take back streams that it put in place of ours."""
+    """Cap what an answer prints, and put the session's streams back if it replaced them."""
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Capped(out), Capped(err)
     try:

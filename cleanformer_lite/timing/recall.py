@@ -22,20 +22,20 @@ LIMIT = 20.0  # seconds that a cell may take; a reader waits for it
 
 @dataclass(frozen=True)
 class Timings:
-    """Rows of times and where they come from; without rows, why there are none.
+    """Times and where they come from; without times, why there are none.
 
     `names` are the variants that were asked for; times are relative to those of the first.
     """
 
-    rows: list[Row]
+    times: list[Row]
     source: str
     names: tuple[str, ...]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the heading and the lines: one for each length and number of heads."""
         lines = []
-        for length, heads in dict.fromkeys((row.length, row.num_heads) for row in self.rows):
-            found = {r.variant: r for r in self.rows if (r.length, r.num_heads) == (length, heads)}
+        for length, heads in dict.fromkeys((row.length, row.num_heads) for row in self.times):
+            found = {r.variant: r for r in self.times if (r.length, r.num_heads) == (length, heads)}
             first = found.get(self.names[0])
             took = "not measured" if first is None else in_time(first.time.median) + _by(first)
             ratios = [_times(found.get(name)) for name in self.names[1:]]
@@ -43,7 +43,7 @@ class Timings:
         return ["length", "heads", f"time of {self.names[0]}", *self.names[1:]], lines
 
     def __str__(self) -> str:
-        if not self.rows:
+        if not self.times:
             return self.source
         head, lines = self.table()
         widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
@@ -57,12 +57,13 @@ class Timings:
         return str(self)
 
     def _repr_html_(self) -> str:
-        if not self.rows:
+        if not self.times:
             return f"<p data-follows-theme>{escape(self.source)}</p>"
         head, lines = self.table()
-        titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+        room = 'style="padding:0.1em 0.8em 0.1em 0;text-align:left"'
+        titles = "".join(f'<th scope="col" {room}>{escape(title)}</th>' for title in head)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
+            "<tr>" + "".join(f"<td {room}>{escape(cell)}</td>" for cell in line) + "</tr>"
             for line in lines
         )
         named = escape("; ".join(" ".join(line) for line in lines))
@@ -136,7 +137,7 @@ def _dtype(device: str, recording: Recording | None) -> torch.dtype:
         return (
             usual_dtype(device) if device == "cpu" or torch.cuda.is_available() else torch.bfloat16
         )
-    dtypes = [row.dtype for row in recording.rows]
+    dtypes = [row.dtype for row in recording.times]
     found: torch.dtype = getattr(torch, max(set(dtypes), key=dtypes.count))
     return found
 
@@ -156,11 +157,11 @@ def _measure_points(
         points, names, rates, device=device, rounds=rounds, block_seconds=block_seconds,
         watch=too_long,
     )  # fmt: skip
-    rows: list[Row] = []
+    times: list[Row] = []
     reason = "no memory for the others" if device == "cuda" else "interrupted"
     try:
         for at_one_point in _with_progress(found, len(points)):
-            rows += at_one_point
+            times += at_one_point
             if quick and time.monotonic() - began > LIMIT:
                 reason = f"{LIMIT:.0f} s were over"
                 break
@@ -168,15 +169,15 @@ def _measure_points(
         reason = "interrupted"
     except torch.OutOfMemoryError:
         reason = "no memory left"
-    return Timings(rows, _label(points, names, rows, reason, device), tuple(names))
+    return Timings(times, _label(points, names, times, reason, device), tuple(names))
 
 
 def _label(
-    points: Sequence[Point], names: Sequence[str], rows: Sequence[Row], reason: str, device: str
+    points: Sequence[Point], names: Sequence[str], times: Sequence[Row], reason: str, device: str
 ) -> str:
     """Say what was measured, on what, and what is missing."""
     asked, point = len(points) * len(names), points[0]
-    missing = "" if len(rows) == asked else f"; {reason} after {len(rows)} of {asked} times"
+    missing = "" if len(times) == asked else f"; {reason} after {len(times)} of {asked} times"
     with one_thread():
         setting = describe_setting(
             [torch.empty(0, device=device, dtype=point.dtype)], point.backward
@@ -205,15 +206,15 @@ def recall(
         source += "Where there is one, running this cell measures."
         source += f"\n{measured_elsewhere()}" if kind == "cuda" else ""
         return Timings([], source, tuple(names))
-    rows = [
+    times = [
         row
-        for row in recording.rows
+        for row in recording.times
         if row.variant in names and any(row.stands_at(point) for point in points)
     ]
-    if not rows:
+    if not times:
         source = f"Not measured at these sizes; recorded is: {recording.birth}."
         return Timings([], source, tuple(names))
-    return Timings(rows, f"Recorded: {recording.birth}.", tuple(names))
+    return Timings(times, f"Recorded: {recording.birth}.", tuple(names))
 
 
 # The one public measurement of these variants on a GPU: somebody else's, until ours is made.

@@ -41,11 +41,11 @@ class Birth(Machine):
 
 @dataclass(frozen=True)
 class Recording:
-    """Rows, the rates of the machine for each dtype, and their birth."""
+    """Times, the rates of the machine for each dtype, and their birth."""
 
     birth: Birth
     rates: dict[str, Rates]
-    rows: list[Row]
+    times: list[Row]
 
     def save(self, path: Path) -> None:
         """Write the recording as JSON: whole, or not at all."""
@@ -55,8 +55,8 @@ class Recording:
             "columns": COLUMNS,
         }
         head = json.dumps(content, indent=1).removesuffix("\n}")
-        rows = ",\n".join("  " + json.dumps(_as_list(row)) for row in self.rows)
-        write_file(path, f'{head},\n "rows": [\n{rows}\n ]\n}}\n')
+        times = ",\n".join("  " + json.dumps(_as_list(row)) for row in self.times)
+        write_file(path, f'{head},\n "rows": [\n{times}\n ]\n}}\n')
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
@@ -70,8 +70,8 @@ class Recording:
         try:
             content = json.loads(path.read_text(encoding="utf8"))
             rates = {name: _pick(Rates, numbers) for name, numbers in content["rates"].items()}
-            rows = [_as_row(content["columns"], cells) for cells in content["rows"]]
-            return cls(_pick(Birth, content["birth"]), rates, rows)
+            times = [_as_row(content["columns"], cells) for cells in content["rows"]]
+            return cls(_pick(Birth, content["birth"]), rates, times)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"wanted a recording of times in {path}, got {error!r}") from error
 

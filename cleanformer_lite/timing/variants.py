@@ -164,12 +164,12 @@ def build_variants(
 
     Raises: ValueError for a name that is not in `VARIANTS`, or none at all.
     """
-    rows = {name: variant_of(name) for name in names}
-    if not rows:
+    chosen = {name: variant_of(name) for name in names}
+    if not chosen:
         raise ValueError(f"wanted variants out of {list(VARIANTS)}, got none")
     source = SplitMultiHeadAttention(embed_dim, num_heads)
     built: dict[str, nn.Module] = {}
-    for name, row in rows.items():
+    for name, row in chosen.items():
         variant = row.build(embed_dim, num_heads)
         if row.same_function:
             copy_weights(source, variant)

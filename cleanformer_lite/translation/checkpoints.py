@@ -34,17 +34,17 @@ def save_model(model: Transformer, path: Path, sizes: dict[str, int], **notes: A
     from safetensors.torch import save
 
     tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    facts = {
+    metadata = {
         "kind": KIND, "sizes": json.dumps(sizes), "pieces": json.dumps(PIECES),
         "fingerprint": fingerprint(tensors), "notes": json.dumps(notes),
     }  # fmt: skip
-    write_file(path, save(tensors, metadata=facts))
+    write_file(path, save(tensors, metadata=metadata))
 
 
 def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the weights and the facts beside them.
+    """Read the weights and the metadata beside them.
 
-    Raises: ValueError if the file is no safetensors file, cut off, or without facts;
+    Raises: ValueError if the file is no safetensors file, cut off, or without metadata;
         FileNotFoundError if there is none.
     """
     from safetensors import SafetensorError, safe_open
@@ -53,13 +53,15 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise FileNotFoundError(2, "No such file", str(path))
     try:
         with safe_open(path, framework="pt") as opened:
-            facts = opened.metadata() or {}
+            metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
-    if facts.get("kind") != KIND:
-        raise ValueError(f"{path} holds something else: wanted a {KIND}, got {facts.get('kind')}")
-    return tensors, facts
+    if metadata.get("kind") != KIND:
+        raise ValueError(
+            f"{path} holds something else: wanted a {KIND}, got {metadata.get('kind')}"
+        )
+    return tensors, metadata
 
 
 def load_model(path: Path | None = None, **options: Any) -> tuple[Transformer, dict[str, Any]]:
@@ -72,12 +74,12 @@ def load_model(path: Path | None = None, **options: Any) -> tuple[Transformer, d
     if path is None:
         with as_file(files("cleanformer_lite").joinpath(SHIPPED)) as shipped:
             return load_model(shipped, **options)
-    tensors, facts = read_file(path)
-    if json.loads(facts["pieces"]) != PIECES:
+    tensors, metadata = read_file(path)
+    if json.loads(metadata["pieces"]) != PIECES:
         raise ValueError(f"{path} was trained on another list of pieces")
-    if fingerprint(tensors) != facts["fingerprint"]:
+    if fingerprint(tensors) != metadata["fingerprint"]:
         raise ValueError(f"{path} is damaged: its weights are not those that were saved")
-    model = new_model(**json.loads(facts["sizes"]), **options)
+    model = new_model(**json.loads(metadata["sizes"]), **options)
     wanted = {name: tuple(p.shape) for name, p in model.state_dict().items()}
     got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != got:
@@ -86,4 +88,4 @@ def load_model(path: Path | None = None, **options: Any) -> tuple[Transformer, d
             f"{path} does not fit this model: wanted {odd} {wanted.get(odd)}, got {got.get(odd)}"
         )
     model.load_state_dict(tensors)
-    return model.eval(), json.loads(facts["notes"])
+    return model.eval(), json.loads(metadata["notes"])

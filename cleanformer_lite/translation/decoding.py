@@ -47,15 +47,15 @@ def translate(model: Transformer, texts: list[str], *, batch: int = 512) -> list
     Raises: ValueError, with its position, for a syllable that occurs in no date.
     """
     device = model.embedding.weight.device
-    said = []
+    translations = []
     for first in range(0, len(texts), batch):
-        rows = [korean_pieces(text) for text in texts[first : first + batch]]
-        decoded = greedy(model, numbered(rows, ends=False).to(device))
-        said += [as_text(row) for row in decoded]
-    return said
+        pieces = [korean_pieces(text) for text in texts[first : first + batch]]
+        decoded = greedy(model, numbered(pieces, ends=False).to(device))
+        translations += [as_text(row) for row in decoded]
+    return translations
 
 
 def exact_match(model: Transformer, sources: list[str], targets: list[str]) -> float:
     """Return the share, 0 to 1, of texts that are translated without a single wrong letter."""
-    said = translate(model, sources)
-    return sum(a == b for a, b in zip(said, targets, strict=True)) / len(targets)
+    translations = translate(model, sources)
+    return sum(a == b for a, b in zip(translations, targets, strict=True)) / len(targets)

@@ -34,11 +34,11 @@ def marian_maps(model: Any, source: Tensor, target: Tensor) -> dict[str, Tensor]
     Shapes: source `(N, S)`, target `(N, L)` of token numbers -> `(N, H, L, S)` for "cross 0" and so
         on, `(N, H, S, S)` for the encoder, `(N, H, L, L)` for the decoder.
     """
-    said = model(input_ids=source, decoder_input_ids=target, output_attentions=True)
+    called = model(input_ids=source, decoder_input_ids=target, output_attentions=True)
     groups = {
-        "encoder": said.encoder_attentions,
-        "decoder": said.decoder_attentions,
-        "cross": said.cross_attentions,
+        "encoder": called.encoder_attentions,
+        "decoder": called.decoder_attentions,
+        "cross": called.cross_attentions,
     }
     return {f"{name} {i}": maps for name, layers in groups.items() for i, maps in enumerate(layers)}
 

@@ -22,12 +22,12 @@ def round_tensor(tensor: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not tensor.isfinite().all():
         raise ValueError("wanted finite weights, got NaN or infinity among them")
-    rows = tensor.detach().cpu().float().view(-1, tensor.shape[-1])
-    largest = rows.abs().amax(dim=1, keepdim=True)
+    matrix = tensor.detach().cpu().float().view(-1, tensor.shape[-1])
+    largest = matrix.abs().amax(dim=1, keepdim=True)
     # Three digits are enough for a step, and short to write.
     steps = [float(f"{size / MOST:.2e}") or 1.0 for size in largest.flatten().tolist()]
     step = torch.tensor(steps)[:, None]
-    whole = (rows / step).round().clamp(-MOST, MOST)
+    whole = (matrix / step).round().clamp(-MOST, MOST)
     return whole.to(torch.int8).view(tensor.shape), step
 
 

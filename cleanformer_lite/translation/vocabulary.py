@@ -38,13 +38,13 @@ def english_pieces(text: str) -> list[str]:
     return pieces
 
 
-def numbered(rows: Sequence[Sequence[str]], *, ends: bool) -> Tensor:
-    """Number the pieces of every row, and fill the shorter rows up.
+def numbered(sentences: Sequence[Sequence[str]], *, ends: bool) -> Tensor:
+    """Number the pieces of every sentence, and fill the shorter ones up.
 
-    Shapes: N rows of up to L pieces -> `(N, L)`, with `ends` `(N, L + 2)`: <start> before, <end>
-        after.
+    Shapes: N sentences of up to L pieces -> `(N, L)`, with `ends` `(N, L + 2)`: <start> before,
+        <end> after.
     """
-    lists = [[NUMBERS[piece] for piece in row] for row in rows]
+    lists = [[NUMBERS[piece] for piece in row] for row in sentences]
     lists = [[START, *row, END] for row in lists] if ends else lists
     longest = max(map(len, lists))
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in lists])

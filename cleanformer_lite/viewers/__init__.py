@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.viewers.head_view import head_view
     from cleanformer_lite.viewers.heatmap import heatmap
     from cleanformer_lite.viewers.index_tracer import trace_index
-    from cleanformer_lite.viewers.layer_facts import xray
+    from cleanformer_lite.viewers.layer_properties import xray
     from cleanformer_lite.viewers.live_translator import (
         live_translator,
         shipped_translators,
@@ -76,7 +76,7 @@ MODULES = {
     "with_module": "controls",
     "with_sentence": "controls",
     "with_sizes": "controls",
-    "xray": "layer_facts",
+    "xray": "layer_properties",
 }
 
 

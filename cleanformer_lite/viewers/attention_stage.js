@@ -124,11 +124,11 @@ export default {
         before = block.filled ?? {};
       if (before.all === all && before.kind === kind && before.compact === compact) return;
       block.filled = { all, kind, compact };
-      const { top, plain } = rangeOf(all, kind);
+      const { top, oneDecimal } = rangeOf(all, kind);
       for (const cell of block.own) {
         const { key, value: old } = cell.dataset;
         const value = all.valueOf(kindAt(key, step)),
-          text = write(value, compact || plain ? 1 : 2);
+          text = write(value, compact || oneDecimal ? 1 : 2);
         if (cell.textContent !== text) cell.textContent = text;
         cell.ariaLabel = `${nameOf(key, all, { ...state, step })}: ${value === null ? "nothing" : spoken(value, text)}`;
         cell.dataset.value = value;
@@ -245,7 +245,7 @@ export default {
       if (!edited() || !Number.isFinite(value)) return;
       const [name, a, b] = parse(state.cell);
       const [i, j] = name === "x" ? [a, b] : [b, a];
-      const swap = (rows) => rows.map((row, r) => (r === i ? row.with(j, +value.toFixed(6)) : row));
+      const swap = (matrix) => matrix.map((row, r) => (r === i ? row.with(j, +value.toFixed(6)) : row));
       if (name === "x") put(model, "x", swap(state.x));
       else put(model, "weights", { ...state.weights, [name[1]]: swap(state.weights[name[1]]) });
     };
@@ -267,8 +267,8 @@ export default {
       plan.spots = new Map(spotsOf(plan));
       return plan;
     };
-    const draw = (said = "") => {
-      news = said;
+    const draw = (message = "") => {
+      news = message;
       read();
       plan = plans[at()];
       const { scale, high, x, y, w } = plan;

@@ -78,13 +78,13 @@ class AttentionStage(Viewer):
 
     def static(self) -> str:
         shares, output = self._attend()
-        rows = [
+        lines = [
             [word, _spaced(self.x[i]), *(_spaced(head[i]) for head in shares), _spaced(output[i])]
             for i, word in enumerate(self.words)
         ]
         each = [f"shares in head {head}" for head in range(self.heads)]
         columns = ["word", "x", *each, "output"]
-        return table("Attention: what comes in, who reads whom, what comes out", columns, rows)
+        return table("Attention: what comes in, who reads whom, what comes out", columns, lines)
 
     def _attend(self) -> tuple[list[Any], list[Any]]:
         """Return weights `(H, L, L)` and output `(L, E)`, or `(L, D)` for one head alone."""

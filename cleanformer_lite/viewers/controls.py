@@ -98,15 +98,15 @@ def with_sizes(tracer: IndexTracer) -> Controlled:
             )
         tracer.sizes = [batch, length, heads, embed_dim // heads]
 
-    def moved(_: object) -> None:
+    def on_slide(_: object) -> None:
         shown.attempt(resize)
 
     def follow(_: object) -> None:
         # The viewer has sizes of its own to pick; one slider set after another is no wish.
         for slider, size in zip(sliders, slid(tracer), strict=True):
-            slider.unobserve(moved, names="value")
+            slider.unobserve(on_slide, names="value")
             slider.value = size
-            slider.observe(moved, names="value")
+            slider.observe(on_slide, names="value")
 
     follow(None)
     tracer.observe(follow, names="sizes")

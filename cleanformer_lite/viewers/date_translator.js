@@ -5,21 +5,22 @@ const [START, END, MOST_PIECES] = [1, 2, 16];
 
 // One letter a weight: a whole number from -31 to 31, times the step of its row.
 const unpack = ({ tensors, letters }) => {
-  const number = Object.fromEntries([...LETTERS].map((letter, i) => [letter, i - 31]));
+  const number = new Int8Array(128);
+  [...LETTERS].forEach((letter, i) => (number[letter.charCodeAt()] = i - 31));
   const weights = {};
   let at = 0;
   for (const [name, shape, steps] of tensors) {
     const columns = shape.at(-1),
-      size = columns * steps.length;
-    const read = (letter, i) => number[letter] * steps[Math.floor(i / columns)];
-    weights[name] = Float32Array.from(letters.slice(at, (at += size)), read);
+      values = (weights[name] = new Float32Array(columns * steps.length));
+    for (let i = 0; i < values.length; i++) values[i] = number[letters.charCodeAt(at + i)] * steps[Math.floor(i / columns)];
+    at += values.length;
   }
   return weights;
 };
 
-// weight (outputs, inputs), rows: each (inputs,) -> each (outputs,)
-const linear = (weight, bias, rows) =>
-  rows.map((row) => {
+// weight (outputs, inputs), tokens: each (inputs,) -> each (outputs,)
+const linear = (weight, bias, tokens) =>
+  tokens.map((row) => {
     const width = row.length,
       out = new Float32Array(weight.length / width);
     for (let o = 0; o < out.length; o++) {
@@ -30,8 +31,8 @@ const linear = (weight, bias, rows) =>
     return out;
   });
 
-const layerNorm = (weight, bias, rows) =>
-  rows.map((row) => {
+const layerNorm = (weight, bias, tokens) =>
+  tokens.map((row) => {
     const mean = row.reduce((a, b) => a + b) / row.length;
     const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / row.length;
     return row.map((x, i) => ((x - mean) / Math.sqrt(variance + 1e-5)) * weight[i] + bias[i]);
@@ -44,7 +45,7 @@ const softmaxOf = (scores) => {
   return powers.map((power) => power / total);
 };
 
-const add = (rows, others) => rows.map((row, i) => row.map((x, j) => x + others[i][j]));
+const add = (tokens, others) => tokens.map((row, i) => row.map((x, j) => x + others[i][j]));
 
 const position = (place, E) =>
   Float32Array.from({ length: E }, (_, i) => {
@@ -55,27 +56,27 @@ const position = (place, E) =>
 // `random` draws what heads built in forward need; a Transformer that keeps its heads never asks.
 const dateTranslator = ({ embed_dim: E, num_heads: H, layers }, weights, random = Math.random) => {
   const D = E / H;
-  const apply = (name, rows) => linear(weights[name + ".weight"], weights[name + ".bias"], rows);
-  const norm = (name, rows) => layerNorm(weights[name + ".weight"], weights[name + ".bias"], rows);
+  const apply = (name, tokens) => linear(weights[name + ".weight"], weights[name + ".bias"], tokens);
+  const norm = (name, tokens) => layerNorm(weights[name + ".weight"], weights[name + ".bias"], tokens);
 
   // Three layers that live for one call, as nn.Linear starts them: uniform within 1 / sqrt(E).
   const drawn = () => {
     const draw = (size) => Float32Array.from({ length: size }, () => (2 * random() - 1) / Math.sqrt(E));
     const layers = { q: [draw(E * E), draw(E)], k: [draw(E * E), draw(E)], v: [draw(E * E), draw(E)] };
-    return (part, rows) => linear(...layers[part], rows);
+    return (part, tokens) => linear(...layers[part], tokens);
   };
   const keepsHeads = "encoder.0.attention.q_proj.weight" in weights;
-  const projections = (path) => (keepsHeads ? (part, rows) => apply(`${path}.${part}_proj`, rows) : drawn());
+  const projections = (path) => (keepsHeads ? (part, tokens) => apply(`${path}.${part}_proj`, tokens) : drawn());
 
-  // rows (L, E) ask; `sources` are new keys, beside those in `past`; maps take (H, L, S).
-  const attend = (path, group, rows, sources, past, run, causal = false) => {
+  // tokens (L, E) ask; `sources` are new keys, beside those in `past`; maps take (H, L, S).
+  const attend = (path, group, tokens, sources, past, run, causal = false) => {
     const project = projections(path);
     const first = past.k.length;
     past.k.push(...project("k", sources));
     past.v.push(...project("v", sources));
-    const read = rows.map(() => new Float32Array(E));
+    const read = tokens.map(() => new Float32Array(E));
     const maps = (run.maps[group] ??= Array.from({ length: H }, () => []));
-    project("q", rows).forEach((q, l) => {
+    project("q", tokens).forEach((q, l) => {
       const S = causal ? first + l + 1 : past.k.length;
       for (let h = 0; h < H; h++) {
         const scores = new Array(S);
@@ -92,8 +93,8 @@ const dateTranslator = ({ embed_dim: E, num_heads: H, layers }, weights, random 
     });
     return apply(path + ".out_proj", read);
   };
-  const think = (path, rows) => {
-    const hidden = apply(path + ".0", rows).map((row) => row.map((x) => Math.max(0, x)));
+  const think = (path, tokens) => {
+    const hidden = apply(path + ".0", tokens).map((row) => row.map((x) => Math.max(0, x)));
     return apply(path + ".2", hidden);
   };
   const embed = (numbers, first) =>

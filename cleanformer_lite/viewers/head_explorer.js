@@ -5,7 +5,7 @@ const share = (logs, temperature) => {
   const total = powers.reduce((a, b) => a + b, 0);
   return total ? powers.map((power) => power / total) : powers;
 };
-const mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
+const mean = (map) => map[0].map((_, i) => map.reduce((sum, row) => sum + row[i], 0) / map.length);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
 // Equal words are told apart by their position.
@@ -110,10 +110,10 @@ export default {
     };
     map.addEventListener("click", (event) => {
       const box = map.querySelector("canvas").getBoundingClientRect();
-      const [rows, columns] = [group().tokens.length, group().key_tokens.length];
+      const [queries, keys] = [group().tokens.length, group().key_tokens.length];
       pickCell(
-        Math.floor(((event.clientY - box.top) / box.height) * rows),
-        Math.floor(((event.clientX - box.left) / box.width) * columns),
+        Math.floor(((event.clientY - box.top) / box.height) * queries),
+        Math.floor(((event.clientX - box.left) / box.width) * keys),
       );
     });
     map.addEventListener("keydown", (event) => {
@@ -123,16 +123,16 @@ export default {
       pickCell(word() + way[0], key() + way[1]);
     });
     const drawMap = (all) => {
-      const [rows, columns] = [group().tokens.length, group().key_tokens.length],
+      const [queries, keys] = [group().tokens.length, group().key_tokens.length],
         part = (i, n) => `${(100 * i) / n}%`;
-      const at = key() < 0 ? `left: 0; width: 100%` : `left: ${part(key(), columns)}; width: ${part(1, columns)}`;
+      const at = key() < 0 ? `left: 0; width: 100%` : `left: ${part(key(), keys)}; width: ${part(1, keys)}`;
       map.setAttribute("aria-label", `Map of head ${head()}, queries downwards and keys to the right: arrow keys move`);
       map.replaceChildren(
         thumbnail(all[head()]),
-        make("div", { class: "spot-on-map", style: `top: ${part(word(), rows)}; height: ${part(1, rows)}; ${at}` }),
+        make("div", { class: "spot-on-map", style: `top: ${part(word(), queries)}; height: ${part(1, queries)}; ${at}` }),
       );
-      map.style.width = `min(100%, ${Math.max(12, Math.min(22, columns * 1.6))}em)`;
-      map.firstChild.style.aspectRatio = `${columns} / ${rows}`;
+      map.style.width = `min(100%, ${Math.max(12, Math.min(22, keys * 1.6))}em)`;
+      map.firstChild.style.aspectRatio = `${keys} / ${queries}`;
     };
     const drawModelSays = () => {
       const texts = group().says,
@@ -245,7 +245,7 @@ export default {
       [...group.querySelectorAll("[data-key]")].forEach((node, i) =>
         node.setAttribute("aria-pressed", String(i === at)),
       );
-    const moved = () => {
+    const follow = () => {
       mark(grid, head());
       mark(words, word());
       drawReads(heads());
@@ -272,7 +272,7 @@ export default {
     drawAll();
     for (const trait of ["groups", "temperature"]) model.on("change:" + trait, drawAll);
     model.on("change:group", entered);
-    for (const trait of ["head", "word", "key"]) model.on("change:" + trait, moved);
+    for (const trait of ["head", "word", "key"]) model.on("change:" + trait, follow);
     model.on("change:off", switched);
   },
 };

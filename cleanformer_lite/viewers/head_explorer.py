@@ -175,21 +175,21 @@ def static_group(
     name: str, tokens: list[str], key_tokens: list[str], logs: list[Any], says: list[str]
 ) -> str:
     """Write one group's twin: what each token reads most, in each head, and what the model says."""
-    rows = []
+    lines = []
     for head, weights in enumerate(logs):
         for token, row in zip(tokens, weights, strict=True):
             log, key = max(
                 (log, i) for i, log in enumerate([-1e9 if v is None else v for v in row])
             )
             share = f"{torch.tensor(log).exp().item():.0%}"
-            rows.append([f"head {head}", token, key_tokens[key], share])
+            lines.append([f"head {head}", token, key_tokens[key], share])
     caption = "What each token reads most" + (f", {name}" if name else "")
-    read = table(caption, ["head", "token", "reads", "share"], rows)
+    read = table(caption, ["head", "token", "reads", "share"], lines)
     if not says:
         return read
     without = [["with all heads", says[0]]]
     without += [[f"without head {head}", text] for head, text in enumerate(says[1:])]
-    return read + table("What the model says", ["", "text"], without)
+    return read + table("What the model says", ["heads", "text"], without)
 
 
 def check_shares(

@@ -29,9 +29,9 @@ PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
 {script}
 </script>"""
 HELP = (
-    "Lines run from each query (left) to the keys it attends to (right). A square switches its "
-    "head; double-click, or Shift+Enter, shows that head alone. Point at a word, or use the arrow "
-    "keys, to follow one word."
+    "Lines run from each query (left) to the keys it attends to (right). "
+    '<span class="hands">A square switches its head; double-click, or Shift+Enter, shows that head '
+    "alone. Point at a word, or use the arrow keys, to follow one word.</span>"
 )
 
 
@@ -144,8 +144,8 @@ def whole_script(name: str, drawing: str, words: list[str]) -> str:
 def table(head: int, weights: list[list[float]], queries: list[str], keys: list[str]) -> str:
     """Write one head's weights as the picture's text twin."""
     columns = "".join(f'<th scope="col">{escape(key)}' for key in keys)
-    rows = "".join(
+    lines = "".join(
         f'<tr><th scope="row">{escape(query)}' + "".join(f"<td>{weight:.2f}" for weight in line)
         for query, line in zip(queries, weights, strict=True)
     )
-    return f"<table><caption>head {head}</caption><tr><td>{columns}{rows}</table>"
+    return f"<table><caption>head {head}</caption><tr><td>{columns}{lines}</table>"

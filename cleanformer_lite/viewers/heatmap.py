@@ -33,13 +33,13 @@ def heatmap(
     names = [f"head {head}" for head in range(heads)] if names is None else names
     if len(names) != heads:
         raise ValueError(f"wanted one name for each of {heads} heads, got {len(names)}")
-    columns = min(heads, COLUMNS)
-    rows = math.ceil(heads / columns)
+    num_columns = min(heads, COLUMNS)
+    num_rows = math.ceil(heads / num_columns)
     numbered = max(len(queries), len(keys)) <= MOST_NUMBERED
     cell = 0.55 if numbered else 0.3
-    size = (columns * (cell * len(keys) + 1.0), rows * (cell * len(queries) + 1.1))
+    size = (num_columns * (cell * len(keys) + 1.0), num_rows * (cell * len(queries) + 1.1))
     figure = pyplot.figure(figsize=size, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = figure.subplots(num_rows, num_columns, squeeze=False).flat
     for head, panel in enumerate(panels):
         if head < heads:
             draw_head(panel, weights[head], queries, keys, numbered=numbered)

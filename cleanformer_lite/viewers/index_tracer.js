@@ -121,7 +121,7 @@ export default {
     const group = (label, kind) => make("div", { class: kind, role: "group", "aria-label": label });
     const chips = group("Chips: each adds a step", "viewer-row chips");
     const list = group("Your recipe: arrow keys move, Enter shows a step", "viewer-row recipe");
-    const facts = make("p", { class: "mono facts" });
+    const layout = make("p", { class: "mono tensor-layout" });
     const stage = group("Tensor: arrow keys move, Enter follows a number", "wide stage");
     const memory = make("div", { class: "memory", role: "img" });
     const lamp = make("p", { class: "lamp-line" });
@@ -199,7 +199,7 @@ export default {
         s = sizes(),
         { t } = all[step];
       drawRecipe(all, step);
-      facts.textContent = `shape (${t.shape.join(", ")})   strides (${t.strides.join(", ")})   ${contiguous(t) ? "contiguous" : "not contiguous"}`;
+      layout.textContent = `shape (${t.shape.join(", ")})   strides (${t.strides.join(", ")})   ${contiguous(t) ? "contiguous" : "not contiguous"}`;
       redraw(stage, ...blocks(t, model, s));
       drawMemory(t, s);
       const so = all.slice(0, step + 1),
@@ -267,7 +267,7 @@ export default {
       ),
       says,
       lamp,
-      facts,
+      layout,
       stage,
       make(
         "p",

@@ -239,10 +239,10 @@ export default {
     };
     const showHead = (group, head) => {
       const map = run.maps[group][head],
-        [rows] = sides(group);
+        [queries] = sides(group);
       drawLines(map.flatMap((_, row) => linksOf(group, head, row, 0.2)));
       const most = map.map(
-        (_, row) => `${group.startsWith("encoder") ? say(rows[row]) : quoted(rows[row])} ← ${top(group, head, row)}`,
+        (_, row) => `${group.startsWith("encoder") ? say(queries[row]) : quoted(queries[row])} ← ${top(group, head, row)}`,
       );
       reads.textContent = `${group}, head ${head}: ${READS[group.split(" ")[0]]}. Most at each: ${most.join(", ")}.`;
     };
@@ -417,11 +417,9 @@ export default {
       }
       if (wanted === kind()) drawAll(true);
     };
-    const drawAll = (fresh) => {
-      if (!run.seen) return;
-      if (kind().file && !kind().weights) return bring();
+    const draw = (fresh) => {
+      run.drawn = true;
       again.hidden = !kind().drawn;
-      translate();
       drawSource();
       drawTarget(fresh);
       drawSays();
@@ -430,6 +428,12 @@ export default {
       drawVerdict();
       legend.hidden = hint.hidden = !every().length;
       look();
+    };
+    const drawAll = (fresh, then = (task) => task()) => {
+      if (!run.seen) return;
+      if (kind().file && !kind().weights) return bring();
+      translate();
+      then(() => draw(fresh));
     };
 
     const hint = make(
@@ -485,8 +489,8 @@ export default {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
         run.seen = true;
-        drawAll(true);
-        new ResizeObserver(() => look()).observe(stage);
+        drawAll(true, (task) => setTimeout(task)); // in between, a phone answers its reader
+        new ResizeObserver(() => run.drawn && look()).observe(stage);
       },
       { rootMargin: "200px" },
     ).observe(el);

@@ -94,10 +94,10 @@ class LiveTranslator(Viewer):
     def static(self) -> str:
         day = datetime.date.fromisoformat(self.day)
         words = zip(in_korean(day).split(), romanise(in_korean(day)).split(), strict=True)
-        rows = [[f"{word} ({latin})"] for word, latin in words]
-        rows[-1].append(in_english(day))
+        lines = [[f"{word} ({latin})"] for word, latin in words]
+        lines[-1].append(in_english(day))
         read = table("A date in Korean words, and in English", ["Korean", "English"], [
-            [" ".join(row[0] for row in rows), in_english(day)],
+            [" ".join(line[0] for line in lines), in_english(day)],
         ])  # fmt: skip
         return read + "".join(static_costs(model) for model in self.models if model.get("costs"))
 
@@ -107,12 +107,12 @@ def static_costs(model: Mapping[str, Any]) -> str:
     costs = model["costs"]
     heads = len(next(iter(costs["without one head"].values())))
     columns = ["group", *(f"without head {head}" for head in range(heads)), "without the group"]
-    rows = [
+    lines = [
         [name, *(f"{share:.2f}" for share in shares), f"{costs['without the group'][name]:.2f}"]
         for name, shares in costs["without one head"].items()
     ]
     caption = f"Share of dates right, {model['kind']}; with all heads {costs['right']:.4f}"
-    return table(caption, columns, rows)
+    return table(caption, columns, lines)
 
 
 def live_translator(

@@ -1,6 +1,6 @@
 // A module's layers, and what becomes of each when the module is trained, moved, saved and loaded.
-const FACTS = ["registered", "in_optimizer", "gets_gradient", "changes", "in_state_dict", "moves", "stays", "own"];
-const has = (layer, fact) => layer.facts[FACTS.indexOf(fact)] === "1";
+const PROPERTIES = ["registered", "in_optimizer", "gets_gradient", "changes", "in_state_dict", "moves", "stays", "own"];
+const has = (layer, property) => layer.holds[PROPERTIES.indexOf(property)] === "1";
 
 // Numbers by name: "a" the first ones, with a stroke for each step of training, others drawn anew.
 const ACTS = {

@@ -6,7 +6,7 @@ from typing import Any
 import traitlets
 from torch import Tensor, nn
 
-from cleanformer_lite.viewers.layer_facts import FACTS, Xray, xray
+from cleanformer_lite.viewers.layer_properties import PROPERTIES, Xray, xray
 from cleanformer_lite.viewers.mount import Viewer, script_of, table
 
 MOST_LAYERS = 64
@@ -17,8 +17,8 @@ class ModuleXray(Viewer):
     """Modules layer by layer, and what training, moving, saving and loading do to each layer.
 
     Traits: `scans`, for each module its title, whether two calls agree, and its layers with a one
-        or a zero for each of FACTS; `scan`, the one picked, counted from 0; `acts`, what has been
-        done to it, of ACTS.
+        or a zero for each of PROPERTIES; `scan`, the one picked, counted from 0; `acts`, what has
+        been done to it, of ACTS.
 
     Raises: ValueError for a scan or an act that is not there.
     """
@@ -52,13 +52,15 @@ class ModuleXray(Viewer):
             self.scans, self.scan, self.acts = scans, len(scans) - 1, []
 
     def static(self) -> str:
-        rows = [
+        lines = [
             [text, *(counted(scan["layers"], at) for scan in self.scans)]
-            for at, text in enumerate(FACTS.values())
+            for at, text in enumerate(PROPERTIES.values())
         ]
-        rows.append(["two calls agree", *("yes" if scan["agree"] else "no" for scan in self.scans)])
-        columns = ["", *(scan["title"] for scan in self.scans)]
-        return table("Layers of each module for which it holds", columns, rows)
+        lines.append(
+            ["two calls agree", *("yes" if scan["agree"] else "no" for scan in self.scans)]
+        )
+        columns = ["property", *(scan["title"] for scan in self.scans)]
+        return table("Layers of each module for which it holds", columns, lines)
 
 
 def show_xray(modules: Mapping[str, nn.Module], example: Tensor) -> ModuleXray:
@@ -87,18 +89,18 @@ def scan_of(title: str, module: nn.Module, example: Tensor) -> dict[str, Any]:
 
 
 def lamps(seen: Xray) -> list[dict[str, Any]]:
-    """Write the facts of each layer as a string of ones and zeros, in the order of FACTS."""
+    """Write the properties of each layer as a string of ones and zeros, in their order."""
     return [
         {
             "name": layer.name,
             "kind": layer.kind,
             "numbers": layer.numbers,
-            "facts": "".join(str(int(getattr(layer, fact))) for fact in FACTS),
+            "holds": "".join(str(int(getattr(layer, name))) for name in PROPERTIES),
         }
         for layer in seen.layers
     ]
 
 
 def counted(layers: list[dict[str, Any]], at: int) -> str:
-    """Say for how many of the layers a fact holds."""
-    return f"{sum(layer['facts'][at] == '1' for layer in layers)} of {len(layers)}"
+    """Say for how many of the layers a property holds."""
+    return f"{sum(layer['holds'][at] == '1' for layer in layers)} of {len(layers)}"

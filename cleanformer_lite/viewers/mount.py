@@ -108,14 +108,14 @@ class Viewer(anywidget.AnyWidget):
         return {**data, "text/html": self.page()}, metadata
 
 
-def table(caption: str, columns: list[str], rows: list[list[str]]) -> str:
+def table(caption: str, columns: list[str], lines: list[list[str]]) -> str:
     """Write a table as HTML; the first column names its row. All texts are escaped."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        f'<tr><th scope="row">{escape(line[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:])
         + "</tr>"
-        for row in rows
+        for line in lines
     )
     return (
         f"<table><caption>{escape(caption)}</caption>"

@@ -57,7 +57,7 @@ class OnlineSoftmax(Viewer):
     def static(self) -> str:
         scores = torch.tensor(self.scores, dtype=torch.float64)
         values = torch.tensor(self.values, dtype=torch.float64)
-        rows, top = [], -math.inf
+        lines, top = [], -math.inf
         for seen in range(self.block, len(scores) + self.block, self.block):
             now, before = scores[:seen], top
             top = now.max().item()
@@ -65,9 +65,9 @@ class OnlineSoftmax(Viewer):
             mean = (torch.softmax(now, 0) @ values[:seen]).item()
             name = f"{min(seen, len(scores))} of {len(scores)} keys"
             shrink = math.exp(before - top)
-            rows.append([name, f"{shrink:.2f}", f"{top:.2f}", f"{total:.2f}", f"{mean:.2f}"])
+            lines.append([name, f"{shrink:.2f}", f"{top:.2f}", f"{total:.2f}", f"{mean:.2f}"])
         columns = ["read", "old sums times", "top", "total", "mean"]
-        return table(f"Softmax in blocks of {self.block} keys", columns, rows)
+        return table(f"Softmax in blocks of {self.block} keys", columns, lines)
 
 
 def read_in_blocks(

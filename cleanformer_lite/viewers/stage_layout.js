@@ -50,17 +50,17 @@ const layout = (step, state, all, narrow, shown) => {
     ); // prettier-ignore
   // Puts a tensor on the board, or one head's part of it, rows and columns exchanged if it is turned.
   const place = (name, x, y, head = -1, turned = false) => {
-    const [rows, columns] = [...axes[name]];
-    const [down, across] = [axis(rows), axis(columns)];
+    const [first, last] = [...axes[name]];
+    const [down, across] = [axis(first), axis(last)];
     for (const i of range(down.cut))
       for (const j of range(across.cut)) {
-        const alone = head >= 0 && columns === "A";
+        const alone = head >= 0 && last === "A";
         if (alone && j !== head) continue;
         const [w, h] = turned ? [down.each, across.each] : [across.each, down.each];
-        const owner = Number(name.split(".")[1] ?? (name === "wo" ? i : columns === "A" || (sliced && name === "x") ? j : -1));
+        const owner = Number(name.split(".")[1] ?? (name === "wo" ? i : last === "A" || (sliced && name === "x") ? j : -1));
         blocks.set(`${name}.${i}.${j}`, {
           name, turned, w, h, head: H > 1 ? owner : -1, first: [(i * down.each) / C, (j * across.each) / C],
-          empty: sliced && columns === "A" && rows === "E" && i !== j,
+          empty: sliced && last === "A" && first === "E" && i !== j,
           x: x + (alone ? 0 : j * (across.each + across.gap)), y: y + i * (down.each + down.gap),
         }); // prettier-ignore
       }

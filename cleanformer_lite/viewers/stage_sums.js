@@ -78,8 +78,8 @@ const compute = (state) => {
   return { L, E, A, D, H, sizes: { L, E, A, F: E, 1: 1 }, sliced, axes: axesOf(state), on, madeOf, valueOf };
 };
 const keysOf = (all, name) => {
-  const [rows, columns] = [...all.axes[name]].map((axis) => range(all.sizes[axis]));
-  return rows.flatMap((i) => columns.map((j) => `${name}.${i}.${j}`));
+  const [down, across] = [...all.axes[name]].map((axis) => range(all.sizes[axis]));
+  return down.flatMap((i) => across.map((j) => `${name}.${i}.${j}`));
 };
 
 // The largest number of a tensor, and whether all of them are written with one decimal.
@@ -88,7 +88,7 @@ const rangeOf = (all, kind) => {
   const numbers = keysOf(all, name).map((key) => all.valueOf(kind[0] + key.slice(1)));
   return {
     top: kind[0] === "s" ? 1 : Math.max(0.1, ...numbers.filter(Number.isFinite).map(Math.abs)),
-    plain: numbers.every((n) => Math.abs(n * 10 - Math.round(n * 10)) < 1e-6),
+    oneDecimal: numbers.every((n) => Math.abs(n * 10 - Math.round(n * 10)) < 1e-6),
   };
 };
 

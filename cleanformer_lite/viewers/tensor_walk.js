@@ -62,10 +62,10 @@ const transpose = (t, a, b, sizes) => {
 // numbers here, so that they stay known; what it may depend on are all rows up to its own.
 const attend = (t, sizes) => {
   const made = copy(t, sizes),
-    [rows, width] = t.shape.slice(-2);
+    [length, width] = t.shape.slice(-2);
   made.knows = made.knows.map((_, flat) => {
-    const block = Math.floor(flat / (rows * width)) * rows * width,
-      row = Math.floor(flat / width) % rows;
+    const block = Math.floor(flat / (length * width)) * length * width,
+      row = Math.floor(flat / width) % length;
     return new Set(made.knows.slice(block, block + (row + 1) * width).flatMap((known) => [...known]));
   });
   return made;

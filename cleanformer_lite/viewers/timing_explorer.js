@@ -9,13 +9,13 @@ export default {
       return node;
     };
     const at = (heads, length = model.get("length")) =>
-      model.get("rows")[[model.get("direction"), length, heads].join("|")] ?? [];
+      model.get("times")[[model.get("direction"), length, heads].join("|")] ?? [];
     const find = (heads, name) => at(heads).find((one) => one.name === name);
-    const plain = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(2));
-    const times = (x) => plain(x) + " times";
+    const number = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(2));
+    const times = (x) => number(x) + " times";
     const unit = (s) => (s >= 1 ? s + " s" : s >= 1e-3 ? +(s * 1e3).toPrecision(3) + " ms" : +(s * 1e6).toPrecision(3) + " us");
     // The scale takes in every recorded time, so it is the same at every length and in both directions.
-    const every = Object.values(model.get("rows")).flat();
+    const every = Object.values(model.get("times")).flat();
     const lowest = Math.log10(Math.min(...every.map((one) => one.floor ?? one.seconds))) - 0.2;
     const highest = Math.log10(Math.max(...every.map((one) => one.seconds))) + 0.1;
     const heads = model.get("heads");
@@ -110,7 +110,7 @@ export default {
       );
     };
     const fact = (one) =>
-      make("tr", {}, make("th", { scope: "row" }, one.name), ...[plain(one.ratio[1]), one.time, one.operators ?? "", one.memory, one.floors ?? ""].map((text) => make("td", {}, String(text))));
+      make("tr", {}, make("th", { scope: "row" }, one.name), ...[number(one.ratio[1]), one.time, one.operators ?? "", one.memory, one.floors ?? ""].map((text) => make("td", {}, String(text))));
     const heading = ["", "relative to " + base, "time", "operators", "memory", "relative to floor"];
     const says = make("p", { class: "says", "aria-live": "polite" });
     const picture = make("div", { class: "chart" });

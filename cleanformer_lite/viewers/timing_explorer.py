@@ -16,7 +16,7 @@ NONE_YET = "Not measured: there is no recording to show yet."
 class TimingExplorer(Viewer):
     """A line of recorded times for each variant over the number of heads, above the floor.
 
-    Traits: `rows`, for each direction, length and number of heads a list of variants, each with
+    Traits: `times`, for each direction, length and number of heads a list of variants, each with
         `name`, `seconds` and the same as text, `time`, `ratio` as lower quartile, median and upper
         quartile, `operators`, `memory` in bytes, `floor` in seconds and `floors`, its time relative
         to that; `names` of all variants, the `baseline` and the `loop` among them; `lengths` and
@@ -30,10 +30,10 @@ class TimingExplorer(Viewer):
     _esm = script_of("timing_explorer")
     title = "Times recorded, to pick from"
     shown = (
-        "rows", "names", "baseline", "loop", "lengths", "heads", "direction", "length",
+        "times", "names", "baseline", "loop", "lengths", "heads", "direction", "length",
         "head_count", "guess", "revealed", "source",
     )  # fmt: skip
-    rows: Any = traitlets.Dict().tag(sync=True)
+    times: Any = traitlets.Dict().tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     baseline = traitlets.Unicode(BASELINE).tag(sync=True)
     loop = traitlets.Unicode(LOOP).tag(sync=True)
@@ -55,15 +55,15 @@ class TimingExplorer(Viewer):
 
     def static(self) -> str:
         columns = ["length, heads", *names_shown()[1:]]
-        rows = []
-        for key, variants in self.rows.items():
+        lines = []
+        for key, variants in self.times.items():
             direction, length, heads = key.split("|")
             if direction == "forward":
                 ratio = {one["name"]: f"{one['ratio'][1]:.2f}" for one in variants}
                 cells = [ratio.get(name, "not measured") for name in columns[1:]]
-                rows.append([f"{length}, {heads}", *cells])
+                lines.append([f"{length}, {heads}", *cells])
         return table(
-            f"Time relative to the {BASELINE} module's, forward. {self.source}", columns, rows
+            f"Time relative to the {BASELINE} module's, forward. {self.source}", columns, lines
         )
 
 
@@ -78,27 +78,27 @@ def explore_timings(recording: Recording | None = None) -> TimingExplorer:
     if recording is None:
         raise ValueError(NONE_YET)
     width = max(
-        {row.embed_dim for row in recording.rows},
-        key=lambda e: sum(row.embed_dim == e for row in recording.rows),
+        {row.embed_dim for row in recording.times},
+        key=lambda e: sum(row.embed_dim == e for row in recording.times),
     )
     usual = max(
-        {row.dtype for row in recording.rows},
-        key=lambda dtype: sum(row.dtype == dtype for row in recording.rows),
+        {row.dtype for row in recording.times},
+        key=lambda dtype: sum(row.dtype == dtype for row in recording.times),
     )
     chosen = [
         row
-        for row in recording.rows
+        for row in recording.times
         if (row.batch, row.embed_dim, row.dtype) == (1, width, usual)
         and row.variant in names_shown()
     ]
-    rows: dict[str, list[dict[str, Any]]] = {}
+    times: dict[str, list[dict[str, Any]]] = {}
     for row in chosen:
         direction = "forward and backward" if row.backward else "forward"
-        rows.setdefault(f"{direction}|{row.length}|{row.num_heads}", []).append(as_shown(row))
+        times.setdefault(f"{direction}|{row.length}|{row.num_heads}", []).append(as_shown(row))
     lengths = sorted({row.length for row in chosen})
     heads = sorted({row.num_heads for row in chosen})
     return TimingExplorer(
-        rows=rows,
+        times=times,
         names=list(names_shown()),
         lengths=lengths,
         heads=heads,

@@ -163,7 +163,7 @@ def recorded_beside(point: Point) -> str:
         return "On a GPU: not measured, no recording yet."
     ratios = [
         f"{row.variant} {row.ratio.median:.2f}"
-        for row in recording.rows
+        for row in recording.times
         if row.variant in NAMES and row.stands_at(point)
     ]
     if not ratios:

@@ -120,7 +120,7 @@ export default {
       );
     };
     const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
-    const said = () => {
+    const summary = () => {
       const all = runs(),
         broken = all.filter((run) => run.broken),
         last = (run) => run.tasks[model.get("task")].losses.at(-1);
@@ -141,7 +141,7 @@ export default {
       redraw(grid, ...runs().map(card));
       reveal.textContent = model.get("revealed") ? "Hide again" : "Reveal";
       drawTests();
-      says.textContent = said();
+      says.textContent = summary();
     };
     frame(el);
     el.append(

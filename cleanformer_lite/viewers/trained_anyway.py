@@ -74,7 +74,7 @@ class TrainedAnyway(Viewer):
         return tests
 
     def static(self) -> str:
-        rows = [
+        lines = [
             [
                 run["name"].replace("_", " "),
                 "broken" if run["broken"] else "right",
@@ -84,8 +84,8 @@ class TrainedAnyway(Viewer):
             for run in self.runs
         ]
         losses = [f"last loss, {task}" for task in self.runs[0]["tasks"]]
-        columns = ["module", "", *losses, "what it fails"]
-        return table(f"Did it train anyway? {self.setting}", columns, rows)
+        columns = ["module", "it is", *losses, "what it fails"]
+        return table(f"Did it train anyway? {self.setting}", columns, lines)
 
 
 def _what_is_wrong(name: str) -> str:

@@ -20,13 +20,13 @@ const rowsOf = (text, length) => {
   return Array.from({ length }, (_, i) => shares.slice((i * (i + 1)) / 2, ((i + 1) * (i + 2)) / 2));
 };
 // How far back a head looks: the mean share of each distance, over the queries that have to look.
-const distances = (rows, first) =>
-  rows.map((_, back) => {
-    const asked = rows.slice(Math.max(first, back));
-    return [back, asked.reduce((sum, row) => sum + row[row.length - 1 - back], 0) / (rows.length - first)];
+const distances = (map, first) =>
+  map.map((_, back) => {
+    const asked = map.slice(Math.max(first, back));
+    return [back, asked.reduce((sum, row) => sum + row[row.length - 1 - back], 0) / (map.length - first)];
   });
-const reads = (rows, first) =>
-  distances(rows, first)
+const reads = (map, first) =>
+  distances(map, first)
     .sort((a, b) => b[1] - a[1])
     .slice(0, 2)
     .filter(([, share], i) => i === 0 || share >= 0.15)
@@ -155,9 +155,9 @@ export default {
         value = make("span", { class: "amount" });
       return [
         make("span", { class: "gauge" }, label + " ", make("span", { class: "track" }, bar), " ", value),
-        (moved) => {
-          bar.style.width = `${(100 * (moved ?? 0)) / furthest}%`;
-          value.textContent = moved == null ? "none kept" : moved.toFixed(2);
+        (distance) => {
+          bar.style.width = `${(100 * (distance ?? 0)) / furthest}%`;
+          value.textContent = distance == null ? "none kept" : distance.toFixed(2);
         },
       ];
     };
@@ -176,9 +176,9 @@ export default {
       const svg = shape("svg", { viewBox: "-0.1 -0.1 9.2 9.2", role: "img" }, ...cells);
       const note = make("div", { class: "note" });
       const show = (frame) => {
-        const rows = rowsOf(run.maps[frame][head], tokens.length);
-        rows.flat().forEach((share, k) => cells[k].style.setProperty("--share", share.toFixed(2)));
-        const found = reads(rows, first);
+        const map = rowsOf(run.maps[frame][head], tokens.length);
+        map.flat().forEach((share, k) => cells[k].style.setProperty("--share", share.toFixed(2)));
+        const found = reads(map, first);
         note.replaceChildren(...found.map((text) => make("div", {}, text)));
         svg.setAttribute("aria-label", `${titleOf(run)}, head ${head}: ${found.join(", ")}`);
       };
@@ -246,6 +246,7 @@ export default {
       ),
       ...films.map(([node]) => node),
     );
+    const note = make("p", { class: "note" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const outcome = () => {
       const tried = runs.filter((_, i) => curveOf(i).length);
@@ -266,6 +267,9 @@ export default {
       const shown = model.get("revealed");
       reveal.textContent = shown ? "Draw the losses" : "Show how they went";
       stage.hidden = !shown;
+      note.textContent =
+        (shown ? "" : "How will the loss of each training go? Draw it in its box, or set with its slider where it ends. Then see. ") +
+        `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`;
       panels.forEach(([, show]) => show());
       if (shown) films.forEach(([, show]) => show());
       tell();
@@ -273,12 +277,7 @@ export default {
     frame(el);
     el.classList.add("films");
     el.append(
-      make(
-        "p",
-        { class: "note" },
-        "How will the loss of each training go? Draw it in its box, or set with its slider where it ends. Then see. " +
-          `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`,
-      ),
+      note,
       make("div", { class: "panels", style: `--columns: ${runs.length % 3 ? 2 : 3}` }, ...panels.map(([node]) => node)),
       make("div", { class: "viewer-row" }, reveal),
       says,

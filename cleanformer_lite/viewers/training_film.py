@@ -67,17 +67,17 @@ class TrainingFilm(Viewer):
     def static(self) -> str:
         last = len(self.runs[0]["losses"]) - 1
         frames = [0, last // 5, last // 2, last]
-        rows = [
+        lines = [
             [
                 ", ".join(filter(None, (run["name"], run["group"]))),
                 *(f"{run['losses'][frame]:.2f}" for frame in frames),
-                *(_moved(run["moved"][part][last]) for part in ("heads", "embeddings")),
+                *(_two_digits(run["moved"][part][last]) for part in ("heads", "embeddings")),
             ]
             for run in self.runs
         ]
         steps = [f"loss, step {frame * self.every}" for frame in frames]
         columns = ["training", *steps, "heads moved", "embeddings moved"]
-        return table(f"How the trainings went. {self.setting}", columns, rows)
+        return table(f"How the trainings went. {self.setting}", columns, lines)
 
 
 def watch_training(chapter: str = "registration_bug", *, ask: bool = True) -> TrainingFilm:
@@ -115,5 +115,5 @@ def watch_training(chapter: str = "registration_bug", *, ask: bool = True) -> Tr
     )
 
 
-def _moved(amount: float | None) -> str:
+def _two_digits(amount: float | None) -> str:
     return "none" if amount is None else f"{amount:.2f}"

@@ -18,9 +18,9 @@ Swaps = tuple[tuple[str, str], ...]
 # One line changed, and how the stage that goes wrong first is called; nothing where none is said.
 STAGES: dict[str, tuple[str, Swaps]] = {
     "scaled by H": ("scale: scores are 1.32", (("math.sqrt(self.d)", "math.sqrt(self.h)"),)),
-    "sigmoid": ("softmax: a token alone", ((WEIGHTS, "weights = scores.sigmoid()"),)),
+    "sigmoid": ("softmax: a single token", ((WEIGHTS, "weights = scores.sigmoid()"),)),
     "normalised twice": (
-        "softmax: what one key gets",
+        "softmax: the ratio of two",
         ((WEIGHTS, "w = scores.softmax(-2)\n        weights = w / w.sum(-1, keepdim=True)"),),
     ),
     "divided by another sum": (
@@ -48,7 +48,7 @@ STAGES: dict[str, tuple[str, Swaps]] = {
     ),
     "twice": ("output: it is 2 times", ((OUT, "2 * self.proj(mixed), weights"),)),
     "other weights returned": (
-        "the weights that are returned",
+        "returned weights",
         ((OUT, "self.proj(mixed), weights.mT"),),
     ),
     "positions added": ("", ((SPLIT, "x = x + torch.arange(l)[:, None]\n        " + SPLIT),)),
@@ -131,7 +131,7 @@ def test_nan_is_said_in_words_and_never_wanted(module: type[nn.Module]) -> None:
     report = check("split_heads.module", module)
     case = report.counterexample
     assert case is not None
-    assert "no number" in case.yours
+    assert "NaN" in case.yours
     assert "nan" not in case.target.lower()
 
 
@@ -139,9 +139,9 @@ def test_nan_of_a_function_is_said_in_words() -> None:
     report = check(
         "transformer.loss", lambda predict, target, padding: predict(target).sum() * torch.nan
     )
-    assert "yours: no number (NaN)" in str(report)
+    assert "yours: NaN" in str(report)
     blind = check("single_head.mask", lambda s, mask: s.masked_fill(~mask, -torch.inf).softmax(-1))
-    assert "where nan is no number" in str(blind)
+    assert "yours: [[NaN, NaN]" in str(blind)
 
 
 def test_numbers_that_look_alike_are_told_apart() -> None:

@@ -10,6 +10,7 @@ from cleanformer_lite.checks.grading.paper import grade_file
 from cleanformer_lite.checks.grading.result import Observed, Result, understand
 from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import Submission
+from cleanformer_lite.checks.grading.wire import without_notes
 from tests.grading.handed_in import MERGE
 
 
@@ -17,7 +18,8 @@ def observed(runner: Runner, text: str, seed: int = 1) -> Observed:
     """Run the text of one answer, and return what came of it."""
     answer = runner.read(Submission("a.py", text.encode()), [MERGE])["answers"][MERGE]
     attempt = runner.run(MERGE, answer["code"], seed, answer["broken"])
-    return understand(attempt.frame, attempt.ended, attempt.nonce)
+    frame = None if attempt.frame is None else without_notes(attempt.frame)[1]
+    return understand(frame, attempt.ended, attempt.nonce)
 
 
 def graded(runner: Runner, text: str, name: str = "a.py", exercise: str = MERGE) -> Result:

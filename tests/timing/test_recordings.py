@@ -104,7 +104,7 @@ def test_what_is_shipped_follows_the_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_no_row_contradicts_itself(path: Path) -> None:
-    for row in Recording.load(path).rows:
+    for row in Recording.load(path).times:
         for spread in (row.time, row.ratio):
             assert spread.lower <= spread.median <= spread.upper
         if row.variant == "fused":
@@ -119,7 +119,7 @@ def test_a_variant_has_one_row_at_each_point(path: Path) -> None:
         sizes = row.batch, row.length, row.embed_dim, row.num_heads
         return row.variant, *sizes, row.dtype, row.backward
 
-    points = [point(row) for row in Recording.load(path).rows]
+    points = [point(row) for row in Recording.load(path).times]
     assert len(points) == len(set(points))
 
 
@@ -165,13 +165,13 @@ def test_a_recording_survives_a_column_more_and_a_column_less(tmp_path: Path) ->
     content["birth"]["weather"] = content["rates"]["bfloat16"]["tides"] = 7
     content["rows"] = [["full", *cells] for cells in content["rows"]]
     path.write_text(json.dumps(content))
-    assert Recording.load(path).rows[0] == ROW
+    assert Recording.load(path).times[0] == ROW
 
     at = content["columns"].index("launches")
     for cells in (content["columns"], *content["rows"]):
         del cells[at]
     path.write_text(json.dumps(content))
-    assert Recording.load(path).rows[0] == replace(ROW, launches=None)
+    assert Recording.load(path).times[0] == replace(ROW, launches=None)
 
 
 def test_a_card_is_described_as_far_as_it_could_be_read() -> None:
@@ -210,7 +210,7 @@ def test_recalled_numbers_carry_their_birth() -> None:
 def test_what_was_not_measured_is_said_and_not_guessed() -> None:
     none = recall(None, "cuda", [POINT], ["fused"])
     missing, elsewhere = str(none).split("\n")
-    assert none.rows == []
+    assert none.times == []
     assert missing.startswith("Not measured: no GPU here, and no recording from one yet.")
     assert missing.endswith("running this cell measures.")
     for part in ("somebody else", "A100", "N = 8, L = 1024, E = 768, H = 12", "loop 4.68 ms"):
@@ -228,8 +228,8 @@ def test_what_was_not_measured_is_said_and_not_guessed() -> None:
      {"dtype": "float32"}, {"variant": "split"}],
 )  # fmt: skip
 def test_only_what_was_asked_for_is_recalled(other: dict[str, object]) -> None:
-    recording = replace(RECORDING, rows=[ROW, replace(ROW, **other)])  # type: ignore[arg-type]
-    assert recall(recording, "cuda", [POINT], ["fused"]).rows == [ROW]
+    recording = replace(RECORDING, times=[ROW, replace(ROW, **other)])  # type: ignore[arg-type]
+    assert recall(recording, "cuda", [POINT], ["fused"]).times == [ROW]
 
 
 def test_a_ratio_that_straddles_one_is_marked_as_equal() -> None:
@@ -248,7 +248,7 @@ def test_measured_here_says_so(known_rates: None) -> None:
     found = measure_or_recall(
         ["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15, device="cpu"
     )
-    assert [(row.variant, row.num_heads) for row in found.rows] == [
+    assert [(row.variant, row.num_heads) for row in found.times] == [
         ("fused", 1), ("looped", 1), ("fused", 3), ("looped", 3),
     ]  # fmt: skip
     assert found.source.startswith("Measured now: forward on N = 1, E = 15 float32,\n1 thread of")
@@ -259,12 +259,12 @@ def test_without_a_gpu_one_is_recalled_or_not(monkeypatch: pytest.MonkeyPatch) -
     module = sys.modules["cleanformer_lite.timing.recall"]
     monkeypatch.setattr(module, "find_recording", lambda kind: RECORDING)
     found = measure_or_recall(["fused", "looped"], lengths=[64], heads=[16])
-    assert found.rows == [ROW, LOOP]
+    assert found.times == [ROW, LOOP]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert measure_or_recall(["fused"], lengths=[64], heads=[16], live=False).rows == [ROW]
+    assert measure_or_recall(["fused"], lengths=[64], heads=[16], live=False).times == [ROW]
     monkeypatch.setattr(module, "find_recording", lambda kind: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert measure_or_recall().rows == []
+    assert measure_or_recall().times == []
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_what_was_measured_is_kept_whatever_ends_it(
     monkeypatch.setattr(module, "sweep", breaks_off)
     found = measure_or_recall(["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15,
                               device="cpu")  # fmt: skip
-    assert found.rows == [ROW, LOOP]
+    assert found.times == [ROW, LOOP]
     assert f"; {said} after 2 of 4 times." in found.source
 
 
@@ -293,7 +293,7 @@ def test_a_quick_run_ends_in_time_and_says_so(
     monkeypatch.setattr(recalling, "LIMIT", 0.0)
     found = measure_or_recall(["fused", "looped"], lengths=[5], heads=[1, 3], embed_dim=15,
                               device="cpu")  # fmt: skip
-    assert [(row.variant, row.num_heads, row.rounds) for row in found.rows] == [
+    assert [(row.variant, row.num_heads, row.rounds) for row in found.times] == [
         ("fused", 1, 1), ("looped", 1, 1),
     ]  # fmt: skip
     assert "; 0 s were over after 2 of 4 times." in found.source

@@ -123,11 +123,11 @@ def test_sliders_resize_the_tensor(front: Callable[[str], Front]) -> None:
     for axis, size in {"L": 5, "E": 3, "H": 3, "N": 2}.items():
         seen.set(axis, size)
     x = torch.zeros(2, 5, 3)
-    facts = seen.page.locator(".facts")
-    assert f"shape {tuple(x.shape)}   strides {x.stride()}" in facts.inner_text()
+    layout = seen.page.locator(".tensor-layout")
+    assert f"shape {tuple(x.shape)}   strides {x.stride()}" in layout.inner_text()
     seen.page.get_by_role("button", name=".view(N, L, H, D)").click()
     split = x.view(2, 5, 3, 1)
-    assert f"shape {tuple(split.shape)}   strides {split.stride()}" in facts.inner_text()
+    assert f"shape {tuple(split.shape)}   strides {split.stride()}" in layout.inner_text()
     assert seen.said() == ""
 
 
@@ -135,12 +135,12 @@ def test_what_cannot_be_split_is_told_and_nothing_breaks(front: Callable[[str], 
     seen = front(SIZES)
     seen.set("E", 7)
     assert "wanted E that H divides, got E = 7 and H = 2" in seen.said()
-    assert "shape (1, 3, 4)" in seen.page.locator(".facts").inner_text()
+    assert "shape (1, 3, 4)" in seen.page.locator(".tensor-layout").inner_text()
     seen.set("E", 16)  # eight numbers a head are too many
     assert "wanted sizes from 1 (N to 2, L to 5, H to 4, D to 4), got [1, 3, 2, 8]" in seen.said()
     seen.set("H", 4)
     assert seen.said() == ""
-    assert "shape (1, 3, 16)" in seen.page.locator(".facts").inner_text()
+    assert "shape (1, 3, 16)" in seen.page.locator(".tensor-layout").inner_text()
 
 
 def test_sizes_picked_in_the_viewer_move_the_sliders(front: Callable[[str], Front]) -> None:

@@ -224,6 +224,8 @@ def test_the_strip_shows_each_stride_as_an_arrow(open_page: Open, recipe: str) -
         steps = {abs(int(text.split()[-1].replace("−", "-")))
                  for text in page.locator(".strides text").all_text_contents()}  # fmt: skip
         assert steps == set(x.stride())
+    arrow = page.locator(".strides .arrow").first
+    assert arrow.evaluate("e => getComputedStyle(e).fill") == "none"  # a line, not an area
     tops = page.locator(".byte").evaluate_all(
         "all => [...new Set(all.map(e => e.offsetTop))].length"
     )
@@ -234,7 +236,7 @@ def test_sizes_can_be_changed(open_page: Open) -> None:
     page = open_page(trace_index())
     page.get_by_label("size L").select_option("5")
     page.get_by_label("size H").select_option("1")
-    assert "shape (1, 5, 2)" in page.locator(".facts").inner_text()
+    assert "shape (1, 5, 2)" in page.locator(".tensor-layout").inner_text()
 
 
 @pytest.mark.parametrize("sizes", [(0, 3, 2, 2), (3, 3, 2, 2), (1, 6, 2, 2), (1, 3, 5, 2)])

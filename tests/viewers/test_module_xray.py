@@ -12,7 +12,7 @@ from cleanformer_lite import (
     LoopedMultiHeadAttention,
     SingleHeadAttention,
 )
-from cleanformer_lite.viewers.layer_facts import FACTS, xray
+from cleanformer_lite.viewers.layer_properties import PROPERTIES, xray
 from cleanformer_lite.viewers.module_xray import ModuleXray, show_xray
 
 Open = Callable[..., Page]
@@ -21,11 +21,11 @@ X = torch.randn(2, 7, E)
 LAYERS = 3 * H + 1  # query, key and value for each head; one output projection
 # How many layers pass, counted by hand from the source of each module.
 BY_HAND = {
-    "built in forward": dict.fromkeys(FACTS, 1) | {"gets_gradient": LAYERS, "own": LAYERS},
-    "plain list": dict.fromkeys(FACTS, 1)
+    "built in forward": dict.fromkeys(PROPERTIES, 1) | {"gets_gradient": LAYERS, "own": LAYERS},
+    "plain list": dict.fromkeys(PROPERTIES, 1)
     | {"gets_gradient": LAYERS, "stays": LAYERS, "own": LAYERS},
-    "shared layer": dict.fromkeys(FACTS, 4) | {"own": 1},
-    "ModuleList": dict.fromkeys(FACTS, LAYERS),
+    "shared layer": dict.fromkeys(PROPERTIES, 4) | {"own": 1},
+    "ModuleList": dict.fromkeys(PROPERTIES, LAYERS),
 }
 
 
@@ -41,9 +41,9 @@ def modules() -> dict[str, nn.Module]:
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_facts_are_those_counted_by_hand(name: str) -> None:
+def test_properties_are_those_counted_by_hand(name: str) -> None:
     seen = xray(modules()[name], X)
-    counted = {fact: sum(getattr(layer, fact) for layer in seen.layers) for fact in FACTS}
+    counted = {name: sum(getattr(layer, name) for layer in seen.layers) for name in PROPERTIES}
     assert counted == BY_HAND[name]
     assert seen.calls_agree == (name != "built in forward")
     dark = [layer.name for layer in seen.layers if not layer.registered]
@@ -78,15 +78,15 @@ class Odd(nn.Module):
 
 
 def test_each_fact_is_seen_apart_from_the_others() -> None:
-    facts = {layer.name: layer for layer in xray(Odd(), X).layers}
-    assert not facts["hidden.deep.0"].registered
-    assert facts["hidden.deep.0"].gets_gradient
-    assert facts["frozen"].in_optimizer
-    assert not facts["frozen"].changes
-    assert facts["frozen"].registered
-    assert not facts["frozen"].in_state_dict
-    assert facts["cut"].in_state_dict
-    assert not facts["cut"].gets_gradient
+    layers = {layer.name: layer for layer in xray(Odd(), X).layers}
+    assert not layers["hidden.deep.0"].registered
+    assert layers["hidden.deep.0"].gets_gradient
+    assert layers["frozen"].in_optimizer
+    assert not layers["frozen"].changes
+    assert layers["frozen"].registered
+    assert not layers["frozen"].in_state_dict
+    assert layers["cut"].in_state_dict
+    assert not layers["cut"].gets_gradient
 
 
 def test_looking_changes_nothing() -> None:

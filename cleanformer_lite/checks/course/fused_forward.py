@@ -84,7 +84,7 @@ def dropped_shares(
 
 
 def forward_case(
-    name: str, fails: str, sizes: tuple[int, int, int, int], rows: list[list[int]] | None = None,
+    name: str, fails: str, sizes: tuple[int, int, int, int], allowed: list[list[int]] | None = None,
     *, is_causal: bool = False, dropout: float = 0.0, training: bool = False, alike: bool = False,
 ) -> Case:  # fmt: skip
     """A case of `fused_forward`: sizes are N, L, H, D; what is not given has its default.
@@ -107,8 +107,8 @@ def forward_case(
             one = 1.0 + draw(generator, 1, 1, embed_dim, by_hand=False).abs()
             made |= {"x": one.expand(batch, length, embed_dim).clone()}
             made |= {"out_weight": torch.eye(embed_dim)}
-        if rows or is_causal or dropout:
-            made |= {"attn_mask": None if rows is None else references.mask(rows)}
+        if allowed or is_causal or dropout:
+            made |= {"attn_mask": None if allowed is None else references.mask(allowed)}
             made |= {"is_causal": is_causal}
         return made | ({"dropout": dropout, "training": training} if dropout else {})
 
@@ -142,7 +142,7 @@ FORWARD = Exercise(
         "`(3E, E)`, `out_weight` `(E, E)`, as `nn.Linear` keeps them; the result is `(N, L, E)`. "
         "Attend with `F.scaled_dot_product_attention`. The mask is boolean, True = may attend, "
         "broadcastable to `(N, H, L, L)`, and may come together with `is_causal`. A query that may "
-        "attend to nothing gets zeros. Weights are dropped in training alone."
+        "attend to nothing gets zeros. Weights are dropped only in training."
     ),
     starter=(
         "def fused_forward(x, in_weight, out_weight, num_heads,\n"

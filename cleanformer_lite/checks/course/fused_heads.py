@@ -63,7 +63,13 @@ THIRDS = Exercise(
 
 
 def merge_case(
-    name: str, fails: str, rows: int, width: int, empty: Sequence[int] = (), *, small: bool = False
+    name: str,
+    fails: str,
+    length: int,
+    width: int,
+    empty: Sequence[int] = (),
+    *,
+    small: bool = False,
 ) -> Case:
     """A case of `merge_blocks`; `empty` says which of the two blocks held no key."""
 
@@ -71,10 +77,10 @@ def merge_case(
         made: Arguments = {}
         for block, prefix in enumerate(("", "other_")):
             # Whose top is the larger one takes turns, so that a slip on either side shows.
-            lead = 3.0 * (torch.arange(rows)[:, None] % 2 == (1 - block))
-            top = draw(generator, rows, 1, by_hand=small).clamp(-1, 1) + lead
-            total = 1.0 + draw(generator, rows, 1, by_hand=small).abs()
-            mean = draw(generator, rows, width, by_hand=small)
+            lead = 3.0 * (torch.arange(length)[:, None] % 2 == (1 - block))
+            top = draw(generator, length, 1, by_hand=small).clamp(-1, 1) + lead
+            total = 1.0 + draw(generator, length, 1, by_hand=small).abs()
+            mean = draw(generator, length, width, by_hand=small)
             if block in empty:
                 top, total, mean = top - math.inf, 0 * total, 0 * mean
             made |= {f"{prefix}top": top, f"{prefix}total": total, f"{prefix}mean": mean}
@@ -89,7 +95,7 @@ MERGE = Exercise(
     entry_point="merge_blocks",
     prompt=(
         "Write `merge_blocks(top, total, mean, other_top, other_total, other_mean) -> (top, "
-        "total, mean)`. Two groups of keys were read apart. Of each, `top` `(L, 1)` is the "
+        "total, mean)`. Two groups of keys were read separately. In each, `top` `(L, 1)` is the "
         "largest score, `total` `(L, 1)` the sum of the exponentials of score minus top, `mean` "
         "`(L, D)` the values summed with the same exponentials, not divided. Return the three for "
         "both groups together. A group without keys has a top of minus infinity and zeros."

@@ -66,8 +66,8 @@ class Net(nn.Module):
 
     def __repr__(self) -> str:
         lists = [(name, value) for name, value in vars(self).items() if isinstance(value, list)]
-        said = ", ".join(f"{name} = {_named(value)}" for name, value in lists)
-        return f"<blocks = a ModuleList, {said}>"
+        listed = ", ".join(f"{name} = {_named(value)}" for name, value in lists)
+        return f"<blocks = a ModuleList, {listed}>"
 
 
 def _named(value: object) -> str:

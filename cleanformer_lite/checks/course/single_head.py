@@ -60,10 +60,10 @@ SCORES = Exercise(
 )
 
 
-def mask_case(name: str, fails: str, rows: list[list[int]], half: bool = False) -> Case:
+def mask_case(name: str, fails: str, allowed: list[list[int]], half: bool = False) -> Case:
     """A case of `masked_softmax`: rows of 0 and 1, put before two leading axes when large."""
 
-    mask = references.mask(rows)
+    mask = references.mask(allowed)
     small = mask.numel() <= 4
 
     def make(generator: Generator) -> Arguments:
@@ -121,7 +121,7 @@ def attention_case(
     name: str,
     fails: str,
     sizes: tuple[int, int, int],
-    rows: list[list[int]] | None = None,
+    allowed: list[list[int]] | None = None,
     lead: tuple[int, ...] = (),
 ) -> Case:
     """A case of `attention`: sizes are L, S, D; the mask is left out if there is none."""
@@ -134,7 +134,7 @@ def attention_case(
             "key": drawn(generator, *lead, keys, width),
             "value": drawn(generator, *lead, keys, width),
         }
-        return made if rows is None else {**made, "attn_mask": references.mask(rows)}
+        return made if allowed is None else {**made, "attn_mask": references.mask(allowed)}
 
     return Case(name, fails, make, gradient=not small)
 

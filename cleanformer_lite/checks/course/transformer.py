@@ -25,15 +25,15 @@ def with_dtype(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def tokens_case(name: str, fails: str, rows: list[list[int]] | tuple[int, int]) -> Case:
+def tokens_case(name: str, fails: str, sentences: list[list[int]] | tuple[int, int]) -> Case:
     """A case of both masks: given rows, or sizes of rows to be drawn, of unequal lengths."""
 
     def make(generator: Generator) -> Arguments:
-        if isinstance(rows, list):
-            return {"tokens": torch.tensor(rows), "padding": 0}
-        tokens = torch.randint(4, 60, rows, generator=generator)
-        ends = torch.randperm(rows[1] - 1, generator=generator)[: rows[0]] + 2
-        kept = torch.arange(rows[1]) < ends[:, None]
+        if isinstance(sentences, list):
+            return {"tokens": torch.tensor(sentences), "padding": 0}
+        tokens = torch.randint(4, 60, sentences, generator=generator)
+        ends = torch.randperm(sentences[1] - 1, generator=generator)[: sentences[0]] + 2
+        kept = torch.arange(sentences[1]) < ends[:, None]
         return {"tokens": tokens.where(kept, torch.tensor(3)), "padding": 3}
 
     return Case(name, fails, make)
@@ -173,13 +173,15 @@ def with_gradient(answer: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def loss_case(name: str, fails: str, rows: list[list[int]], pieces: int, padding: int = 0) -> Case:
+def loss_case(
+    name: str, fails: str, sentences: list[list[int]], pieces: int, padding: int = 0
+) -> Case:
     """A case of `next_piece_loss`."""
     small = pieces <= 3
 
     def make(generator: Generator) -> Arguments:
         table = draw(generator, pieces, pieces, by_hand=small)
-        return {"predict": NextPiece(table), "target": torch.tensor(rows), "padding": padding}
+        return {"predict": NextPiece(table), "target": torch.tensor(sentences), "padding": padding}
 
     return Case(name, fails, make)
 
@@ -222,14 +224,14 @@ LOSS = Exercise(
 class Script:
     """A decoder that says what is written for each row; it wants to see all that it said."""
 
-    def __init__(self, rows: list[list[int]], start: int) -> None:
-        self.rows = rows
+    def __init__(self, sentences: list[list[int]], start: int) -> None:
+        self.sentences = sentences
         self.start = start
 
     def __call__(self, target: Tensor) -> Tensor:
-        pieces = 1 + max(max(row) for row in self.rows)
+        pieces = 1 + max(max(row) for row in self.sentences)
         logits = torch.zeros(*target.shape, pieces)
-        for n, row in enumerate(self.rows):
+        for n, row in enumerate(self.sentences):
             right_start = int(target[n, 0]) == self.start
             for position in range(target.shape[1]):
                 piece = row[min(position, len(row) - 1)]
@@ -237,21 +239,21 @@ class Script:
         return logits  # (N, l, V)
 
     def __repr__(self) -> str:
-        return f"<a decoder that says {self.rows}>"
+        return f"<a decoder that says {self.sentences}>"
 
 
 def script_case(name: str, fails: str, lengths: list[int], longest: int) -> Case:
     """A case of `greedy`: each row says some pieces, its end (2), and then others."""
 
     def make(generator: Generator) -> Arguments:
-        rows = []
+        sentences = []
         for length in lengths:
             row = torch.randint(3, 9, (length + 3,), generator=generator)
             row[length] = 2
-            rows.append(row.tolist())
-        predict = Script(rows, start=1)
+            sentences.append(row.tolist())
+        predict = Script(sentences, start=1)
         return {
-            "predict": predict, "batch_size": len(rows), "start": 1, "end": 2, "padding": 0,
+            "predict": predict, "batch_size": len(sentences), "start": 1, "end": 2, "padding": 0,
             "longest": longest,
         }  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""How an answer is tried: calls made from a seed, what was observed, and what a right one does."""
+"""Try an answer on inputs made from a seed, and compare what it does with a right answer."""

@@ -136,7 +136,7 @@ class AttentionModule(nn.Module):
         return attention(x, attn_mask, is_causal)
 
     def projections(self) -> Projections:
-        """Return the weights as they are now."""
+        """Return the parameters as they are now."""
         q, k, v, out = self.q_proj, self.k_proj, self.v_proj, getattr(self, "out_proj", None)
         out_weight, out_bias = (None, q.bias) if out is None else (out.weight, out.bias)
         return Projections(
@@ -159,7 +159,7 @@ def replaced_steps(kind: type) -> set[str]:
     return {name for name in names if getattr(kind, name) is not getattr(Attention, name)}
 
 
-# A mistake replaces a step or two of the right attention: up to there all mistakes are one.
+# A mistake replaces a step or two of the right attention; before these all mistakes are the same.
 TO_PARTS = ("turn", "project", "split")
 TO_SCORES = (*TO_PARTS, "scale", "scores")
 TO_WEIGHTS = (*TO_SCORES, "softmax")
@@ -168,7 +168,7 @@ OF_MASKS = ("causal", "allowed", "weigh")
 
 
 class Comparison:
-    """What behaviours give in the large trial's calls, with one set of projections."""
+    """Behaviours run on the large trial's calls with one set of projections, beside the answer."""
 
     def __init__(
         self,
@@ -184,13 +184,13 @@ class Comparison:
         self.taken: dict[tuple[object, ...], Any] = {}
 
     def same(self, behaviour: Attention, name: str) -> bool:
-        """Say whether a behaviour returns in one call what the answer returned, errors included."""
+        """Say whether a behaviour and the answer do the same in one call, errors included."""
         return bool(
             self.once("same", behaviour, name, TO_OUTPUT, lambda: self.compared(behaviour, name))
         )
 
     def compared(self, behaviour: Attention, name: str) -> bool:
-        """Run a behaviour as far as it takes to tell it from the answer."""
+        """Run a behaviour until it differs from the answer, or to the end."""
         outcome = self.trial.call(name)
         raised = outcome.error is not None
         try:
@@ -202,7 +202,7 @@ class Comparison:
         return not raised and matches(outcome.output, output)
 
     def same_weights(self, behaviour: Attention, name: str) -> bool:
-        """Say whether a behaviour has in one call the weights that the answer had."""
+        """Say whether a behaviour and the answer have the same weights in one call."""
         yours = self.trial.call(name).weights
         return bool(
             self.once(
@@ -214,7 +214,7 @@ class Comparison:
     def output(self, behaviour: Attention, name: str) -> Tensor:
         """Return a behaviour's output in one call.
 
-        Raises: RuntimeError or IndexError where a mask does not fit what it makes.
+        Raises: RuntimeError or IndexError if a mask does not fit the shape of its scores.
         """
         weights, value = self.weights(behaviour, name), self.parts(behaviour, name)[2]
         x = self.calls[name].x
@@ -227,7 +227,7 @@ class Comparison:
     def weights(self, behaviour: Attention, name: str) -> Tensor:
         """Return a behaviour's weights in one call.
 
-        Raises: RuntimeError or IndexError where a mask does not fit what it makes.
+        Raises: RuntimeError or IndexError if a mask does not fit the shape of its scores.
         """
         call, (query, key, _) = self.calls[name], self.parts(behaviour, name)
         scores = self.once(
@@ -255,9 +255,9 @@ class Comparison:
         upto: tuple[str, ...],
         make: Callable[[], Any],
     ) -> Any:
-        """Return what was made by the same steps in the same call, or make it the first time.
+        """Compute a result once for the same steps and the same call, and keep it.
 
-        How masks are used is among the steps only where they have been used.
+        The steps that use masks count only in calls with a mask.
         """
         call = self.calls[name]
         masked = call.attn_mask is not None or call.is_causal
@@ -272,5 +272,5 @@ class Comparison:
 
 @cache
 def steps(kind: object, upto: tuple[str, ...], masked: bool) -> tuple[object, ...]:
-    """Return the steps of a behaviour that a result rests on."""
+    """Return the steps of a behaviour that a result depends on."""
     return tuple(getattr(kind, step) for step in (upto + OF_MASKS if masked else upto))

@@ -1,4 +1,4 @@
-"""The one place where what was seen is compared with what was wanted, and where both are shown."""
+"""Compare observed values with right ones, and write both for a reader."""
 
 import math
 import reprlib
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.observations import CaseOutcome, Listed, Named, Other, Value
 
 MOST_BARS = 8
-NO_NUMBER = "no number (NaN)"
+NAN = "NaN"
 TOLERANCE = 1e-4
-_MOST_TEXT = 40  # of two errors so many characters must agree: the rest may name sizes
+_MOST_TEXT = 40  # characters of two errors that must agree; the rest may name sizes
 Returned = dict[str, Value]
 
 
@@ -26,19 +26,19 @@ class Difference:
 
 
 def same_outcome(ours: CaseOutcome, theirs: CaseOutcome) -> bool:
-    """Say whether a case went in every respect as another one."""
+    """Say whether two outcomes agree in values, arguments and gradients."""
     return same_values(ours, theirs) and same_gradients(ours, theirs)
 
 
 def same_values(ours: CaseOutcome, theirs: CaseOutcome) -> bool:
-    """Say whether results and arguments afterwards agree, or both raise the same."""
+    """Say whether results and arguments afterwards agree, or both raise the same error."""
     if ours.error is not None or theirs.error is not None:
         return ours.error == theirs.error
     return same(ours.result, theirs.result) and same_by_name(ours.after, theirs.after)
 
 
 def same_or_raise_alike(ours: CaseOutcome, theirs: CaseOutcome, by_kind: bool = False) -> bool:
-    """Say whether values agree; of two errors only the beginnings have to, or only the kinds."""
+    """Say whether values agree, or errors agree in their beginning, or `by_kind` alone."""
     if ours.error is not None and theirs.error is not None:
         mine, wanted = ours.error.text, theirs.error.text
         if by_kind:
@@ -99,7 +99,7 @@ def same_tensors(ours: Tensor, theirs: Tensor) -> bool:
 
 
 def alike(left: Tensor, right: Tensor) -> bool:
-    """Compare numbers that are none: infinities by sign, not-a-number with itself."""
+    """Compare infinities by sign, and NaN with NaN."""
     return torch.equal(left.nan_to_num(0.5, 1.0, -1.0), right.nan_to_num(0.5, 1.0, -1.0))
 
 
@@ -116,7 +116,7 @@ def first_difference(ours: CaseOutcome, theirs: CaseOutcome) -> Difference | Non
 
 
 def _difference(where: str, ours: Value | None, theirs: Value) -> Difference | None:
-    """Find where two values differ first; of parts, the first part that does."""
+    """Find where two values differ first, looking into lists and dictionaries."""
     if isinstance(theirs, Listed | Named):
         if not isinstance(ours, Listed | Named):
             return Difference(where, None, theirs)
@@ -141,7 +141,7 @@ def _by_name(value: Listed | Named) -> Returned:
 
 
 def paired(yours: object, target: object) -> tuple[tuple[float, float], ...]:
-    """Pair the numbers of two values for a picture; none unless both are a few finite numbers."""
+    """Pair the numbers of two values for a picture; empty unless both are a few finite numbers."""
     pair = [
         torch.as_tensor(value) for value in (yours, target) if isinstance(value, Tensor | float)
     ]
@@ -154,7 +154,7 @@ def paired(yours: object, target: object) -> tuple[tuple[float, float], ...]:
 
 
 def restored(value: Value | None) -> object:
-    """Put back together what was taken apart to be recorded."""
+    """Rebuild a value that was taken apart to be recorded."""
     if isinstance(value, Listed):
         return tuple(restored(item) for item in value.items)
     if isinstance(value, Named):
@@ -167,7 +167,7 @@ def shown(value: object) -> str:
     if isinstance(value, Tensor):
         return shown_tensor(value)
     if isinstance(value, float):
-        return NO_NUMBER if math.isnan(value) else f"{value:.4g}"
+        return NAN if math.isnan(value) else f"{value:.4g}"
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
         return ("[{}]" if isinstance(value, list) else "({})").format(", ".join(map(shown, value)))
     if isinstance(value, dict):
@@ -185,20 +185,19 @@ def shown_tensor(value: Tensor) -> str:
     if value.numel() > 16:
         return f"a tensor of shape {tuple(value.shape)}"
     if value.dim() == 0 and bool(value.isnan()):
-        return NO_NUMBER
-    text = str(rounded(value.tolist())).replace("'", "")
-    return f"{text}, where nan is no number" if bool(value.isnan().any()) else text
+        return NAN
+    return str(rounded(value.tolist())).replace("'", "").replace("nan", NAN)
 
 
 def shown_beside(target: object) -> str:
-    """Write what was wanted; where that is another result of the answer, it may be no number."""
+    """Write what was wanted; it may hold NaN if it is another result of the answer."""
     if not isinstance(target, Tensor) or not bool(target.isnan().any()):
         return shown(target)
     return "a number" if target.numel() == 1 else "numbers"
 
 
 def shown_both(yours: object, target: object) -> tuple[str, str]:
-    """Write what came and what was wanted; where both look alike, by how much they differ."""
+    """Write what came and what was wanted; if both look alike, say by how much they differ."""
     texts = shown(yours), shown_beside(target)
     if texts[0] != texts[1] or not isinstance(yours, Tensor) or not isinstance(target, Tensor):
         return texts
@@ -216,37 +215,37 @@ def rounded(value: object) -> object:
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
-    """Say whether two tensors of one shape agree; not-a-number agrees with nothing."""
+    """Say whether two tensors of one shape agree; NaN agrees with nothing."""
     if ours.numel() == 0:
         return True
     return is_small(largest(ours - theirs), theirs)
 
 
 def largest(x: Tensor) -> float:
-    """Return the largest size of a number, not-a-number if there is one."""
+    """Return the largest absolute value, NaN if there is one."""
     return float(x.abs().max())
 
 
 def is_small(gap: float, theirs: Tensor) -> bool:
-    """Say whether a gap counts as rounding, by itself or beside the largest number."""
+    """Say whether a gap counts as rounding, absolutely or relative to the largest number."""
     return gap <= TOLERANCE or gap <= TOLERANCE * largest(theirs)
 
 
 def close_in_parts(ours: Tensor, theirs: Tensor, sizes: list[int]) -> bool:
-    """Say whether each part along the first axis is close by itself; none excuses another."""
+    """Say whether each part along the first axis is close, each relative to its own numbers."""
     gaps = (ours - theirs).abs().flatten(1).amax(1).tolist()
     tops = theirs.abs().flatten(1).amax(1).tolist()
     start = 0
     for size in sizes:
         part = slice(start, start := start + size)
         limit = TOLERANCE * max(1.0, *tops[part])
-        if not all(gap <= limit for gap in gaps[part]):  # no limit is above not-a-number
+        if not all(gap <= limit for gap in gaps[part]):  # no limit is above NaN
             return False
     return True
 
 
 def matches(ours: object, theirs: Tensor) -> bool:
-    """Say whether a value is this tensor; not-a-number must stand at the same indices."""
+    """Say whether a value is this tensor, with NaN at the same indices."""
     if not isinstance(ours, Tensor) or ours.shape != theirs.shape:
         return False
     if not ours.is_floating_point():

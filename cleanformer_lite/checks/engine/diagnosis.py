@@ -1,4 +1,4 @@
-"""Name the known mistake that does exactly what an answer does, on everything it was tried on."""
+"""Name the known mistake that does exactly what an answer does in every call."""
 
 from collections.abc import Mapping
 
@@ -9,8 +9,8 @@ from cleanformer_lite.checks.engine.evidence import Evidence, UnreadableError
 from cleanformer_lite.checks.engine.trials import LARGE, Contract
 from cleanformer_lite.checks.mistake import Mistake
 
-# Tried first: without a mask most mistakes are one, and with these most of the others show.
-TELLING = ("plain", "blind", "padded", "causal")
+# Tried first, because most mistakes show in one of these calls.
+TELLING = ("unmasked", "blind", "padded", "causal")
 # What a query that may attend to nothing may get.
 FILLS = ("zero", "mean", "nan")
 
@@ -18,7 +18,7 @@ FILLS = ("zero", "mean", "nan")
 def diagnose(
     evidence: Evidence, failed: tuple[str, ...], mistakes: Mapping[str, Mistake]
 ) -> tuple[str, ...]:
-    """Return the mistakes that an answer cannot be told from: one if certain, none if unknown."""
+    """Return the mistakes that explain an answer: one if certain, none if unknown."""
     first = {name: known for name, known in mistakes.items() if not known.tells_last}
     last = {name: known for name, known in mistakes.items() if known.tells_last}
     return (
@@ -49,8 +49,7 @@ def by_symptoms(
 def by_values(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str, ...]:
     """Run every mistake on the answer's own projections, and compare every call.
 
-    Without weights, one way to read the projections may look like another with another mistake:
-    then all of them count.
+    Without weights, two readings of the projections may fit two mistakes; then both are returned.
     """
     found: set[str] = set()
     fill = fill_of(evidence)
@@ -67,7 +66,7 @@ def by_values(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str,
 
 
 def right_everywhere(comparison: Comparison, fill: str) -> bool:
-    """Say whether the right attention equals the answer: then no mistake shows in values."""
+    """Say whether the right attention equals the answer, so that no mistake shows in values."""
     if not comparison.reading.is_whole or fill != "zero":
         return False
     right = Attention(comparison.reading, LARGE.num_heads)
@@ -75,13 +74,13 @@ def right_everywhere(comparison: Comparison, fill: str) -> bool:
 
 
 def applicable(mistakes: Mapping[str, Mistake], contract: Contract) -> list[Mistake]:
-    """List the mistakes that a module under this contract can show in what it returns."""
+    """List the mistakes that can show in what a module under this contract returns."""
     offered = {"masks": contract.masks, "causal": contract.causal}
     return [known for known in mistakes.values() if offered.get(known.needs, True)]
 
 
 def steps_of(mistake: Mistake, is_causal: bool = True) -> list[type[Attention]]:
-    """List the variants of a mistake that another value of a step shows."""
+    """List the variants of a mistake that show in the value of a step."""
     return [
         kind
         for kind in mistake.classes
@@ -100,14 +99,14 @@ def likely(evidence: Evidence) -> list[Comparison]:
 
 
 def weights_fit(comparison: Comparison) -> bool:
-    """Say whether the right attention on these projections gives the weights of the plain call."""
-    return comparison.same_weights(Attention(comparison.reading, LARGE.num_heads), "plain")
+    """Say whether the right attention on these projections gives the unmasked call's weights."""
+    return comparison.same_weights(Attention(comparison.reading, LARGE.num_heads), "unmasked")
 
 
 def same_everywhere(
     comparison: Comparison, mistake: Mistake, kind: type[Attention], fill: str
 ) -> bool:
-    """Say whether a mistake equals the answer in every call; blind rows get `fill`."""
+    """Say whether a mistake equals the answer in every call; blind queries get `fill`."""
     names = sorted(comparison.calls, key=lambda name: name not in TELLING)
     return same_in(comparison, mistake, kind, fill, names)
 
@@ -126,10 +125,10 @@ def same_in(
 
 
 def by_kinds_of_calls(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tuple[str, ...]:
-    """Name the mistake that an answer makes in all calls of one kind, whatever it does in others.
+    """Name the mistake that an answer makes in all calls of one kind, whatever the others do.
 
-    Without a mask, with one, with `is_causal`: the first kind in which the answer is not right
-    says it, for what goes wrong there goes wrong in the later ones as well, in one way or another.
+    The kinds are: without a mask, with a mask, with `is_causal`. The first kind in which the answer
+    is wrong decides, because whatever is wrong there spoils the later kinds too.
     """
     for comparison in likely(evidence):
         for names in kinds_of_calls(comparison):
@@ -153,7 +152,7 @@ def by_kinds_of_calls(evidence: Evidence, mistakes: Mapping[str, Mistake]) -> tu
 def fits(
     comparison: Comparison, mistake: Mistake, kind: type[Attention], fill: str, names: list[str]
 ) -> bool:
-    """Say whether a mistake gives these calls, or these blind rows if all else is right."""
+    """Say whether a mistake explains these calls, or the blind queries if all else is right."""
     if fill:
         return kind.fill == fill
     telling = [name for name in names if name not in mistake.may_differ]
@@ -163,7 +162,7 @@ def fits(
 
 
 def kinds_of_calls(comparison: Comparison) -> list[list[str]]:
-    """Sort calls by what they are given: no mask, a mask, `is_causal`; both together prove less."""
+    """Sort calls by their arguments: no mask, a mask, `is_causal`; both together prove less."""
     kinds: dict[tuple[bool, bool], list[str]] = {}
     for name, call in comparison.calls.items():
         kinds.setdefault((call.attn_mask is not None, call.is_causal), []).append(name)
@@ -171,7 +170,7 @@ def kinds_of_calls(comparison: Comparison) -> list[list[str]]:
 
 
 def right_with(comparison: Comparison, names: list[str]) -> str:
-    """Return what blind rows get if all else is right in some calls; nothing if it is not."""
+    """Return what blind queries get if all else is right in these calls; empty if it is not."""
     if not comparison.reading.is_whole:
         return ""
     for fill in FILLS:
@@ -183,7 +182,7 @@ def right_with(comparison: Comparison, names: list[str]) -> str:
 
 
 def fill_of(evidence: Evidence) -> str:
-    """See what an answer gives to a query that may attend to nothing."""
+    """Return what an answer gives a query that may attend to nothing: zero, mean or nan."""
     maps = [evidence.call("large", name).weights for name in ("blind", "padded")]
     sums = [m.sum(-1) for m in maps if isinstance(m, Tensor) and m.dim() and not m.is_complex()]
     if any(bool(total.isnan().any()) for total in sums):

@@ -21,24 +21,24 @@ from cleanformer_lite.checks.report import Counterexample
 
 def score_scale(evidence: Evidence, label: str) -> Counterexample | None:
     """The scores are query times key over the root of D."""
-    weights = evidence.weights("large", "plain")
+    weights = evidence.weights("large", "unmasked")
     seen = weights > 1e-35  # smaller ones have lost their digits
     best = weights.argmax(dim=-1, keepdim=True)
     yours = against(weights.clamp_min(1e-35).log(), best)[seen]
     for reading in evidence.readings:
-        target = against(scores(reading, evidence.calls["large"]["plain"].x), best)[seen]
+        target = against(scores(reading, evidence.calls["large"]["unmasked"].x), best)[seen]
         slope = float((yours * target).sum() / (target * target).sum())
         if slope > 0.01 and close(yours / slope, target):
             if abs(slope - 1) < 1e-2:
                 return None
-            inputs = evidence.inputs("large", "plain")
+            inputs = evidence.inputs("large", "unmasked")
             what = "the scores, as a multiple of query @ key / sqrt(D)"
             return Counterexample(inputs, f"{slope:.4g}", "1", what)
     return None
 
 
 def against(values: Tensor, best: Tensor) -> Tensor:
-    """Count every row from one of its own values: a softmax knows no other zero."""
+    """Subtract from every row one of its own values, because a softmax does not see a shift."""
     return values - values.gather(-1, best)
 
 
@@ -56,24 +56,20 @@ def equal_to_torch(evidence: Evidence, label: str) -> Counterexample | None:
     usable = [comparison for comparison in evidence.comparisons if comparison.reading.is_whole]
     for comparison in usable:
         right = Attention(comparison.reading, LARGE.num_heads)
-        if comparison.same(right, "plain") and equal_at_once(evidence, right):
-            return None
-    for comparison in evidence.mixed_comparisons:
-        right = Attention(comparison.reading, LARGE.num_heads)
-        if comparison.same(right, "plain") and equal_at_once(evidence, right):
+        if comparison.same(right, "unmasked") and equal_at_once(evidence, right):
             return None
     if usable:
         return first_gap(evidence, likeliest(usable))
     if not evidence.readings:
-        yours = "four projections could not be told apart by what gradients do: nothing to compare"
+        yours = "gradients do not tell four projections apart, so there is nothing to compare"
         return Counterexample("any x", yours, "query, key, value and output, linear in x")
     return Counterexample("any x", *what_is_missing(evidence.readings[0]))
 
 
 def what_is_missing(reading: Projections) -> tuple[str, str]:
-    """Say which projections there are, where they are not four."""
+    """Say which of the four projections is missing or shared."""
     if reading.out is None:
-        return "no output projection is found", "one: E to E, linear"
+        return "no output projection is found", "one, linear, from E to E"
     if reading.tied:
         pair = {"all": "query, key and value", "value is key": "key and value"}
         return f"one projection makes {pair.get(reading.tied, 'query and key')}", "one for each"
@@ -81,13 +77,13 @@ def what_is_missing(reading: Projections) -> tuple[str, str]:
 
 
 def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample | None:
-    """Dropout takes whole weights out, and divides those that are left by 1 - p."""
+    """Dropout sets single weights to 0 and divides the others by 1 - p."""
     x = alike_tokens(LARGE, evidence.seed)
     yours = evidence.with_dropout("alike", tuple(x.shape))
     for comparison in evidence.comparisons:
         reading = comparison.reading
         right = Attention(reading, LARGE.num_heads)
-        if reading.out is None or not comparison.same(right, "plain"):
+        if reading.out is None or not comparison.same(right, "unmasked"):
             continue
         # With all tokens alike every head gives its value times the share of weights that is left.
         value = right.parts(x[:1, :1])[2][0, :, 0]  # (H, D)
@@ -100,37 +96,37 @@ def dropout_falls_on_weights(evidence: Evidence, label: str) -> Counterexample |
         apart = (left - shares @ made).abs().max() / left.abs().max().clamp_min(1.0)
         mean = float(kept.mean()) / x.shape[1]
         inputs = f"{BUILT}, dropout={DROPOUT}, in train(), all tokens alike"
-        target = f"{DROPOUT:.0%} of the weights are left out, the others divided by {1 - DROPOUT}"
+        target = f"{DROPOUT:.0%} of the weights are set to 0, the others divided by {1 - DROPOUT}"
         if not whole or apart >= 1e-3 or abs(mean - (1 - DROPOUT)) >= 0.15:
-            found = "something else is dropped, or at another rate"
+            found = "something other than single weights is dropped, or at another rate"
             return Counterexample(inputs, found, target)
         if not one_by_one(kept.round(), x.shape[1]):
-            found = "weights of one map, query or key are left out together"
+            found = "weights of one map, query or key are dropped together"
             return Counterexample(inputs, found, f"{target}, each by itself")
         return None
     return None
 
 
 def one_by_one(kept: Tensor, keys: int) -> bool:
-    """Say whether weights are drawn one by one, by how many `(N, L, H)` of the keys are left.
+    """Say whether dropout draws each weight by itself; `kept` `(N, L, H)` counts the keys left.
 
-    Else a row has all or none, or samples, queries or heads have the same numbers.
+    If not, a query keeps all keys or none, or samples, queries or heads keep equally many.
     """
     some = bool(((kept > 0) & (kept < keys)).any())
     return some and all(bool((kept != kept.roll(1, axis)).any()) for axis in range(kept.dim()))
 
 
 def likeliest(usable: list[Comparison]) -> Comparison:
-    """Choose whose target to show: a reading's with the answer's own numbers, or the first's."""
+    """Choose the reading to show: one that gives the answer's numbers, or the first."""
     for fits in (Comparison.same, Comparison.same_weights):
         for comparison in usable:
-            if fits(comparison, Attention(comparison.reading, LARGE.num_heads), "plain"):
+            if fits(comparison, Attention(comparison.reading, LARGE.num_heads), "unmasked"):
                 return comparison
     return usable[0]
 
 
 def equal_at_once(evidence: Evidence, right: Attention) -> bool:
-    """Say whether an answer and a behaviour agree in all calls, run in one batch to save time."""
+    """Say whether an answer and a behaviour agree in all calls; one batch saves time."""
     batch, names = (
         together(LARGE, evidence.contract, evidence.seed),
         list(compared_calls(LARGE, evidence.contract, evidence.seed)),
@@ -152,24 +148,25 @@ def first_gap(evidence: Evidence, comparison: Comparison) -> Counterexample | No
     """Return the first call in which an answer and the right attention differ."""
     right = Attention(comparison.reading, LARGE.num_heads)
     for name in comparison.calls:
-        yours, output = evidence.output("large", name), comparison.output(right, name)
-        if name == "blind":  # who sees nothing may get zero or the bias
-            yours, output = yours[:, 1:], output[:, 1:]
-        what = f"output of the call {name!r}"
-        found = unequal(evidence, "large", name, yours, output, what)
-        if found is None and evidence.contract.weights:
+        found = None
+        if evidence.contract.weights:  # a row of weights is easier to read than one number
             yours = evidence.weights("large", name)
             what = f"weights of the call {name!r}"
             found = unequal(evidence, "large", name, yours, comparison.weights(right, name), what)
+        yours, output = evidence.output("large", name), comparison.output(right, name)
+        if name == "blind":  # a query that sees nothing may get zero or the bias
+            yours, output = yours[:, 1:], output[:, 1:]
+        what = f"output of the call {name!r}"
+        found = found or unequal(evidence, "large", name, yours, output, what)
         if found:
             return found
     return None
 
 
 def heads_share(evidence: Evidence, part: str) -> bool:
-    """Say whether an answer is the right attention with one head's part for all heads.
+    """Say whether an answer is right except that one head's `part` serves all heads.
 
-    Queries of one head for all would be another mistake: then all heads are one.
+    Shared queries are another mistake: they make all heads one.
     """
     for comparison in evidence.comparisons:
         right = Attention(comparison.reading, LARGE.num_heads)

@@ -1,4 +1,4 @@
-"""Exercises that ask for a function: tried on a few small inputs, compared with a plain one."""
+"""Exercises that ask for a function: tried on a few small inputs, compared with a reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -45,7 +45,7 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One input, made from a seed, and the property that fails if the result is not right on it."""
+    """One input, made from a seed, and the property that fails if the result is wrong on it."""
 
     name: str
     fails: str
@@ -54,14 +54,14 @@ class Case:
 
 
 def observe_case(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
-    """Call once without gradients for values, and once more for gradients where they are asked."""
+    """Call once for values, and once more for gradients if the case asks for them."""
     return with_gradients(observe_values(case, function, seed), case, function, seed)
 
 
 def observe_values(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
-    """Write down what a call returns, and what it leaves of its arguments."""
+    """Record what a call returns, and its arguments afterwards."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-    with seeded(seed):  # whatever was drawn before
+    with seeded(seed):  # the same draws, whatever was drawn before
         result, error = attempt(lambda: recorded(function(*arguments.values())))
     if error is not None:
         return CaseOutcome(error=error)
@@ -72,7 +72,7 @@ def observe_values(case: Case, function: Callable[..., Any], seed: int) -> CaseO
 def with_gradients(
     outcome: CaseOutcome, case: Case, function: Callable[..., Any], seed: int
 ) -> CaseOutcome:
-    """Add the gradients where they are asked for and the first call did not raise."""
+    """Add the gradients if the case asks for them and the first call did not raise."""
     if not case.gradient or outcome.error is not None:
         return outcome
     gradients, error = attempt(lambda: observe_gradients(case, function, seed))
@@ -98,7 +98,7 @@ def observe_gradients(case: Case, function: Callable[..., Any], seed: int) -> di
 
 
 def tensors_of(arguments: Arguments) -> list[tuple[str, Tensor]]:
-    """List the tensors among the arguments, those of lists as well."""
+    """List the tensors among the arguments, and those in lists."""
     found: list[tuple[str, Tensor]] = []
     for name, value in arguments.items():
         if isinstance(value, list):
@@ -112,10 +112,10 @@ def does_the_same(
     observed: FunctionObservations, wrong: Callable[..., Any], cases: list[Case], seed: int,
     failing: int,
 ) -> bool:  # fmt: skip
-    """Try a mistake on one case after the other, until it does something else than the answer.
+    """Run a mistake case by case, until it differs from the answer.
 
     Values come first: most mistakes differ there, and gradients take as long again. The `failing`
-    cases are the first; where one of them shows wrong values, an error need be of one kind alone.
+    cases lead; if one of them shows wrong values, errors need only agree in their kind.
     """
     shows_values = any(observed.cases[case.name].error is None for case in cases[:failing])
     for case in cases:
@@ -133,7 +133,7 @@ GRADIENT_LOST = "gradient_lost"
 
 @dataclass(frozen=True)
 class FunctionProbe:
-    """Calls a function on every case; cases stand smallest first.
+    """Call a function on every case, the smallest first.
 
     `reference` is a right answer; `mistakes` are wrong ones by species, all with the signature of
     the entry point. `adapt` turns an answer into a function of the case's arguments where it is not
@@ -211,7 +211,7 @@ class FunctionProbe:
             is_cut_off(observed.cases[name], expected[name]) for name in names
         ):
             return (GRADIENT_LOST,)
-        # Those that fail come first: in the others most mistakes are like the right answer.
+        # Failing cases come first, because in the others most mistakes agree with the right answer.
         cases = failing + [case for case in self.cases if case not in failing]
         with seeded(seed), torch.enable_grad():
             found = tuple(
@@ -227,27 +227,27 @@ class FunctionProbe:
 
 
 def is_unanswered(first: CaseOutcome) -> bool:
-    """Say whether an answer is a starter as it was, or returns nothing."""
+    """Say whether an answer is an unchanged starter, or returns None."""
     if first.error is not None:
         return first.error.is_stub
     return isinstance(first.result, Other) and first.result.is_none
 
 
 def is_changed_in_place(yours: CaseOutcome, target: CaseOutcome) -> bool:
-    """Say whether the result is right, and the caller's tensors are other ones afterwards."""
+    """Say whether the result is right, but the caller's tensors have changed."""
     is_right = yours.error is None and same(yours.result, target.result)
     return is_right and not same_by_name(yours.after, target.after)
 
 
 def is_cut_off(yours: CaseOutcome, target: CaseOutcome) -> bool:
-    """Say whether all values are right, and a gradient is another number, or there is none."""
+    """Say whether all values are right, but a gradient is wrong or missing."""
     given = [value for value in yours.gradients.values() if isinstance(value, Tensor)]
     are_numbers = all(bool(gradient.isfinite().all()) for gradient in given)
     return same_values(yours, target) and not same_gradients(yours, target) and are_numbers
 
 
 def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> bool:
-    """Say whether every call that came back left the caller's tensors other than they were."""
+    """Say whether every call that returned changed the caller's tensors."""
     came_back = [name for name, outcome in yours.items() if outcome.error is None]
     telling = [name for name in came_back if target[name].after]
     return bool(telling) and not any(
@@ -256,7 +256,7 @@ def always_changes(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]
 
 
 def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:
-    """Name the properties that a case shows to fail."""
+    """Name the properties that fail in a case."""
     if yours.error is not None:
         return ["runs"]
     found = []
@@ -270,7 +270,7 @@ def failures(yours: CaseOutcome, target: CaseOutcome, case: Case) -> list[str]:
 def counterexample(
     yours: CaseOutcome, target: CaseOutcome, case: Case, seed: int
 ) -> Counterexample:
-    """Show a failing case: its arguments and the first part of the result that is off."""
+    """Show a failing case: its arguments, and where its result differs first."""
     arguments = case.make(torch.Generator().manual_seed(seed))
     inputs = ", ".join(f"{name} = {shown(value)}" for name, value in arguments.items())
     if yours.error is not None:
@@ -280,7 +280,7 @@ def counterexample(
         return Counterexample(inputs, error, "a gradient", "gradient")
     found = first_difference(yours, target)
     if found is None:
-        return Counterexample(inputs, "more than was asked", "the result alone")
+        return Counterexample(inputs, "more than was asked for", "the result alone")
     if found.yours is None or found.where.endswith(".length"):
         is_empty = isinstance(yours.result, Listed | Named) and not yours.result.items
         came = "an empty result" if is_empty else shown(restored(yours.result))
@@ -289,7 +289,7 @@ def counterexample(
 
 
 def unequal_values(inputs: str, found: Difference) -> Counterexample:
-    """Show both values; of large tensors of one shape the number that is furthest off."""
+    """Show both values; of large tensors, the number that is furthest off."""
     yours, target, what = found.yours, found.target, found.where
     if not isinstance(yours, Tensor) or not isinstance(target, Tensor):
         return Counterexample(inputs, shown(yours), shown(target), what)

@@ -1,4 +1,4 @@
-"""Lay parameters out: as rows that read the input, columns that make the output, projections."""
+"""Lay out parameters as rows that read the input, columns that make the output, and projections."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.trials import LARGE, MOST_PARAMETERS, Sizes, weight_values
+from cleanformer_lite.checks.engine.trials import LARGE, MOST_PARAMETERS, Sizes, parameter_values
 from cleanformer_lite.checks.observations import ModuleObservations, Tensors
 
 TINY = 1e-5
@@ -29,7 +29,7 @@ class Parameter:
 def parameters_of(observed: ModuleObservations, seed: int) -> list[Parameter]:
     """Rebuild the parameters from the seed; shapes and gradients were observed.
 
-    Raises: ValueError if the observed do not hold together.
+    Raises: ValueError if the observations contradict each other.
     """
     shapes = observed.registered.shapes
     if len(shapes) > MOST_PARAMETERS:
@@ -49,7 +49,7 @@ def _parameter(observed: ModuleObservations, seed: int, index: int) -> Parameter
     shape, gradients = torch.Size(sizes), observed.gradients
     taken = (gradients.one, gradients.four, gradients.quiet)
     return Parameter(
-        weight_values(LARGE, seed, index, shape), *(_gradient(of, index, shape) for of in taken)
+        parameter_values(LARGE, seed, index, shape), *(_gradient(of, index, shape) for of in taken)
     )
 
 
@@ -74,10 +74,10 @@ def silent(gradient: Tensor, axis: int, index: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of input projections `(R, E)`: values, gradients for one token and for two times two.
+class InputMatrix:
+    """A matrix `(R, E)` that reads the input: values, gradients for one token and for four.
 
-    Where a column of the matrix is its bias, `bias` holds that.
+    `bias` is the column of the parameter that is its bias, if there is one.
     """
 
     value: Tensor
@@ -86,10 +86,10 @@ class Rows:
     bias: Tensor | None = None
 
 
-def input_rows(parameter: Parameter, sizes: Sizes) -> Rows | None:
-    """Lay a parameter that reads the input out as rows; one more column than E is a bias.
+def input_matrix(parameter: Parameter, sizes: Sizes) -> InputMatrix | None:
+    """Lay out a parameter that reads the input as `(R, E)`; a column beyond E is its bias.
 
-    Of the two gradients for one token the larger counts: either may be next to nothing by chance.
+    The larger of the two gradients for one token counts, because either may vanish by chance.
     """
     alone = torch.maximum(parameter.one.abs(), parameter.quiet.abs())
     tensors = (parameter.value, alone, parameter.four)
@@ -101,12 +101,12 @@ def input_rows(parameter: Parameter, sizes: Sizes) -> Rows | None:
             laid = [tensor.movedim(axis, -1).reshape(-1, size) for tensor in tensors]
             value, one, four = (tensor[:, first : first + width] for tensor in laid)
             bias = laid[0][:, -1 if first == 0 else 0] if size > width else None
-            return Rows(value, one, four, bias)
+            return InputMatrix(value, one, four, bias)
     return None
 
 
 def output_columns(parameter: Parameter, sizes: Sizes) -> Tensor | None:
-    """Lay a parameter that makes the output out as `(E, columns)`, output features first."""
+    """Lay out a parameter that makes the output as `(E, columns)`, output features first."""
     for axis in range(parameter.value.dim()):
         if parameter.value.shape[axis] == sizes.embed_dim and silent(parameter.quiet, axis, 1):
             return parameter.value.movedim(axis, 0).reshape(sizes.embed_dim, -1)
@@ -114,9 +114,9 @@ def output_columns(parameter: Parameter, sizes: Sizes) -> Tensor | None:
 
 
 def unpacked(parameter: Parameter, sizes: Sizes) -> list[Parameter]:
-    """Cut a parameter that packs several matrices of E to E, flat, into these and their biases.
+    """Cut a flat parameter that packs several `(E, E)` matrices into these and their biases.
 
-    Biases stand after each matrix, or all of them at the end.
+    Biases come after each matrix, or all at the end.
     """
     square, width = sizes.embed_dim**2, sizes.embed_dim
     whole, left = divmod(parameter.value.numel(), square)
@@ -131,7 +131,7 @@ def unpacked(parameter: Parameter, sizes: Sizes) -> list[Parameter]:
             for start, size in zip(_starts(lengths), lengths, strict=True)
         ]
         if all(
-            input_rows(piece, sizes) or output_columns(piece, sizes) is not None
+            input_matrix(piece, sizes) or output_columns(piece, sizes) is not None
             for piece in pieces
             if piece.value.dim() == 2
         ):
@@ -187,9 +187,9 @@ class Projections:
 def strided(
     reading: Projections, sizes: Sizes, maps: bool = True, value: bool = True, out: bool = True
 ) -> Projections:
-    """Read heads that take every H-th feature, which is as good as neighbouring ones.
+    """Read heads that take every H-th feature, which is as right as neighbouring features.
 
-    `maps`, `value` and `out` say of which projections that is so: a module may mix the two.
+    `maps`, `value` and `out` choose the projections, because a module may mix the two.
     """
     where = torch.arange(sizes.embed_dim).view(sizes.head_dim, sizes.num_heads).t().flatten()
     changed: dict[str, Any] = {}

@@ -69,7 +69,7 @@ RUNS = "runs"
 
 
 def properties_for(contract: Contract) -> dict[str, Property]:
-    """List what is asked of a module, in the order in which it is checked."""
+    """List the properties that a contract asks for, in the order in which they are checked."""
     chosen = ALWAYS + (OF_WEIGHTS if contract.weights else ())
     of_masks = OF_ANY_MASKS if contract.any_masks else OF_MASKS
     chosen += of_masks if contract.masks else ()
@@ -83,7 +83,7 @@ def properties_for(contract: Contract) -> dict[str, Property]:
 
 @dataclass(frozen=True)
 class ModuleProbe:
-    """Asks of a module what its contract promises; `mistakes` are those that it may name."""
+    """Ask a module for what its contract promises; `mistakes` are the ones that may be named."""
 
     mistakes: Mapping[str, Mistake] = field(default_factory=dict, repr=False)
     contract: Contract = FULL
@@ -128,15 +128,20 @@ class ModuleProbe:
 
 
 def sentences(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Say what each property asks, in a sentence that is true of a right answer."""
+    """Write each property as a sentence that is true of a right answer."""
     known = {RUNS: "It can be built and called."}
     known |= {name: holds.__doc__ or "" for name, holds in properties_for(FULL).items()}
     return tuple(known[name] for name in names)
 
 
 def failures(evidence: Evidence) -> dict[str, Counterexample]:
-    """Name the properties that fail, each with the smallest counterexample found."""
+    """Name the properties that fail, each with the smallest counterexample found.
+
+    They stand in the order in which they are checked; before them the first that fails in the small
+    trial, because a reader can follow that by hand.
+    """
     found: dict[str, Counterexample] = {}
+    small = ""
     for name, holds in properties_for(evidence.contract).items():
         for label in ("large",) if holds in ASKED_ONCE else ("small", "large"):
             try:
@@ -144,18 +149,19 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
             except UnreadableError as unreadable:
                 counterexample = unreadable.counterexample
             except Exception:  # forged observations may be wrong in any way
-                yours = f"what cannot be compared: {name}"
+                yours = f"{name} cannot be compared"
                 counterexample = Counterexample("", yours, "a module as the task describes it")
             if counterexample is not None:
                 found[name] = counterexample
+                small = small or (name if label == "small" else "")
                 break
-    return found
+    return {small: found[small], **found} if small else found
 
 
 def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
-    """Return input, error and target if the answer could not even be built or called."""
+    """Return input, error and target if the answer could not be built or called."""
     for label, trial in (("small", observed.small), ("large", observed.large)):
-        called = trial.call("plain").error
+        called = trial.call("unmasked").error
         for error, doing in ((trial.build_error, "building it"), (called, "calling it")):
             if error is not None:
                 return f"{doing}, {label} sizes", error.text, "no error"
@@ -163,13 +169,13 @@ def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:
 
 
 def unanswered(observed: ModuleObservations) -> Report | None:
-    """Tell an empty answer, and one of another kind, from a wrong one."""
-    small, plain = observed.small, observed.small.call("plain")
+    """Report an empty answer, or one that is no module; None for any other."""
+    small, called = observed.small, observed.small.call("unmasked")
     if small.wrong_kind is not None:
         return _refused(f"wanted a torch.nn.Module, got {shown(small.wrong_kind)}")
-    if any(error is not None and error.is_stub for error in (small.build_error, plain.error)):
+    if any(error is not None and error.is_stub for error in (small.build_error, called.error)):
         return Report(status="missing")
-    is_none = isinstance(plain.output, Other) and plain.output.is_none
+    is_none = isinstance(called.output, Other) and called.output.is_none
     return Report(status="missing") if is_none else None
 
 

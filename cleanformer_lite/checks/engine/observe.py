@@ -1,4 +1,4 @@
-"""Try a module: build it, call it, follow its gradients, and write down what comes back."""
+"""Build a module, call it, follow its gradients, and record what it does."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,8 +18,8 @@ from cleanformer_lite.checks.engine.trials import (
     Sizes,
     alike_tokens,
     calls,
+    parameter_values,
     tokens,
-    weight_values,
 )
 from cleanformer_lite.checks.observations import (
     CallOutcome,
@@ -35,23 +35,23 @@ from cleanformer_lite.checks.observations import (
 from cleanformer_lite.checks.session import seeded
 
 Build = Callable[..., Any]
-# A module's parameters, listed once: to ask a module of many layers takes as long as to call it.
-Weights = list[nn.Parameter]
+# A module's parameters, listed once, because listing those of many layers takes as long as a call.
+Parameters = list[nn.Parameter]
 
 
 def observe_module(build: Build, contract: Contract, seed: int) -> ModuleObservations:
-    """Collect what can be seen of one module, with weights that follow from the seed."""
+    """Observe one module, with parameters that follow from the seed."""
     observer = _Observer(build, contract, seed)
     _, error = attempt(observer.observe)
     seen = observer.seen
-    if error is not None:  # what goes wrong in an answer's own `parameters` goes wrong in use
-        seen.small.calls["plain"] = replace(seen.small.call("plain"), error=error)
+    if error is not None:  # an answer's own `parameters()` raised: report it as a call that raised
+        seen.small.calls["unmasked"] = replace(seen.small.call("unmasked"), error=error)
     return replace(seen, errors=tuple(observer.errors))
 
 
 @dataclass
 class _Observer:
-    """Tries a module; `seen` grows step by step, so that what raises later takes nothing away."""
+    """Tries a module; `seen` grows step by step, so that a later error loses nothing."""
 
     build: Build
     contract: Contract
@@ -71,22 +71,22 @@ class _Observer:
             if module is None or not self.call(module, LARGE, large):
                 return
             self.list_parameters(module)
-            weights = list(module.parameters())
-            self.tried(lambda: self.read(module, weights))
-            self.tried(lambda: self.count_cut(module, weights))
-            self.tried(lambda: self.step(module, weights))
+            parameters = list(module.parameters())
+            self.tried(lambda: self.read(module, parameters))
+            self.tried(lambda: self.count_cut(module, parameters))
+            self.tried(lambda: self.step(module, parameters))
             if self.contract.dropout:
                 self.tried(self.call_with_dropout)
 
     def tried(self, look: Callable[[], None]) -> Raised | None:
-        """Look at something beside the calls, and keep what that raises."""
+        """Observe something beside the calls, and keep the error if it raises."""
         _, error = attempt(look)
         if error is not None:
             self.errors.append(error)
         return error
 
     def built(self, sizes: Sizes, **options: Any) -> tuple[TrialOutcome, nn.Module | None]:
-        """Build a module in evaluation mode with weights that the judge knows, or say what came."""
+        """Build a module in evaluation mode, with parameters that the judge knows, if it can be."""
         module, error = attempt(lambda: self.build(sizes.embed_dim, sizes.num_heads, **options))
         if error is not None:
             return TrialOutcome(build_error=error), None
@@ -100,39 +100,39 @@ class _Observer:
         return TrialOutcome(build_error=error), module if error is None else None
 
     def call(self, module: nn.Module, sizes: Sizes, trial: TrialOutcome) -> bool:
-        """Make every call of a trial, and say whether the plain one went well.
+        """Make every call of a trial, and say whether the one without a mask went well.
 
-        What concerns gradients of a call is asked at once: a later call may change what the module
+        Gradients of a call are asked for at once, because a later call may change what the module
         remembers of this one.
         """
         results: dict[str, Any] = {}
-        weights = list(module.parameters())
+        parameters = list(module.parameters())
         for name, call in calls(sizes, self.contract, self.seed).items():
             trial.calls[name], results[name] = _call(module, call, self.contract.weights)
             if sizes == LARGE:
-                self.follow(name, weights, results)
-        return trial.call("plain").error is None
+                self.follow(name, parameters, results)
+        return trial.call("unmasked").error is None
 
-    def follow(self, name: str, weights: Weights, results: dict[str, Any]) -> None:
-        """Ask the graph of a call's result; `results` holds this and earlier ones."""
-        if name == "plain" and self.contract.weights:
-            error = self.tried(lambda: self.follow_first_head(weights, results["plain"]))
+    def follow(self, name: str, parameters: Parameters, results: dict[str, Any]) -> None:
+        """Follow the graph of a call's result; `results` holds this and earlier ones."""
+        if name == "unmasked" and self.contract.weights:
+            error = self.tried(lambda: self.follow_first_head(parameters, results["unmasked"]))
             self.seen = replace(self.seen, head_error=error)
         if name == "again":
-            self.tried(lambda: self.follow_graph(weights, results["plain"], results["again"]))
+            self.tried(lambda: self.follow_graph(parameters, results["unmasked"], results["again"]))
         if name == "blind":
-            self.tried(lambda: self.follow_blind(weights, results["blind"]))
+            self.tried(lambda: self.follow_blind(parameters, results["blind"]))
 
-    def follow_first_head(self, weights: Weights, result: Any) -> None:
-        """Write down which weights move the map of the first head."""
+    def follow_first_head(self, parameters: Parameters, result: Any) -> None:
+        """Record which parameters change the map of the first head."""
         first = result[1][:, 0]
         factors = torch.linspace(0.3, 1.7, first.numel()).view(first.shape)
-        self.gradients(head=_gradients(weights, torch.sum(first * factors)))
+        self.gradients(head=_gradients(parameters, torch.sum(first * factors)))
 
-    def follow_graph(self, weights: Weights, plain: Any, again: Any) -> None:
-        """Count weights that are used but not registered, and those that are new in every call."""
-        first, second = (list(leaves(_output_of(result))) for result in (plain, again))
-        known = {id(parameter) for parameter in weights}
+    def follow_graph(self, parameters: Parameters, result: Any, again: Any) -> None:
+        """Count parameters that are used but not registered, and those new in every call."""
+        first, second = (list(leaves(_output_of(called))) for called in (result, again))
+        known = {id(parameter) for parameter in parameters}
         before = {id(leaf) for leaf in first}
         graph = Graph(
             used=len(first),
@@ -141,15 +141,15 @@ class _Observer:
         )
         self.seen = replace(self.seen, graph=graph)
 
-    def follow_blind(self, weights: Weights, result: Any) -> None:
-        """Write down gradients when one query may attend to nothing."""
-        self.gradients(blind=_gradients(weights, torch.sum(_output_of(result))))
+    def follow_blind(self, parameters: Parameters, result: Any) -> None:
+        """Record gradients when one query may attend to nothing."""
+        self.gradients(blind=_gradients(parameters, torch.sum(_output_of(result))))
 
     def gradients(self, **taken: Tensors) -> None:
         self.seen = replace(self.seen, gradients=replace(self.seen.gradients, **taken))
 
     def list_parameters(self, module: nn.Module) -> None:
-        """Write down names and shapes of what the module has registered."""
+        """Record names and shapes of the registered parameters."""
         named = list(module.named_parameters())[:MOST_PARAMETERS]
         registered = Registered(
             names=tuple(name[:80] for name, _ in named),
@@ -161,25 +161,25 @@ class _Observer:
         registered = replace(registered, saved=sum(value.numel() for value in kept))
         self.seen = replace(self.seen, registered=registered)
 
-    def read(self, module: nn.Module, weights: Weights) -> None:
-        """Write down gradients for one token (no query or key gets any) and for two times two.
+    def read(self, module: nn.Module, parameters: Parameters) -> None:
+        """Record gradients for one token (no query or key gets any) and for two samples of two.
 
-        The quiet ones leave output feature 1 out, so that weights which only feed that get none.
+        The quiet ones leave out output feature 1, so that parameters which feed only that get none.
         """
         one, four = _reading_inputs(self.seed)
         output = _output_of(module(one))
         quiet = output[..., [0, *range(2, output.shape[-1])]]
-        self.gradients(one=_gradients(weights, _towards(output), keep=True))
-        self.gradients(quiet=_gradients(weights, _towards(quiet)))
-        self.gradients(four=_gradients(weights, _towards(_output_of(module(four)))))
+        self.gradients(one=_gradients(parameters, _towards(output), keep=True))
+        self.gradients(quiet=_gradients(parameters, _towards(quiet)))
+        self.gradients(four=_gradients(parameters, _towards(_output_of(module(four)))))
 
     @torch.no_grad()
-    def count_cut(self, module: nn.Module, weights: Weights) -> None:
+    def count_cut(self, module: nn.Module, parameters: Parameters) -> None:
         """Count the matrices of which some rows change the output and get no gradient."""
         _, x = _reading_inputs(self.seed)
         before = _output_of(module(x))
         gradients, cut = self.seen.gradients.four, 0
-        for index, weight in enumerate(weights[:MOST_PARAMETERS]):
+        for index, weight in enumerate(parameters[:MOST_PARAMETERS]):
             gradient = gradients[index] if gradients else None
             silent = torch.ones(len(weight), dtype=torch.bool) if weight.dim() > 1 else None
             if silent is not None and gradient is not None:
@@ -192,14 +192,14 @@ class _Observer:
             weight.copy_(kept)
         self.seen = replace(self.seen, cut=cut)
 
-    def step(self, module: nn.Module, weights: Weights) -> None:
-        """Train for one step as a learner would, and write down by how much each weight moves."""
-        before = [parameter.detach().clone() for parameter in weights]
+    def step(self, module: nn.Module, parameters: Parameters) -> None:
+        """Train for one step as a learner would, and record by how much each parameter changes."""
+        before = [parameter.detach().clone() for parameter in parameters]
         module.train()
         torch.autograd.backward(_towards(_output_of(module(tokens(LARGE, self.seed).clone()))))
         moves = []
         with torch.no_grad():
-            for index, parameter in enumerate(weights[:MOST_PARAMETERS]):
+            for index, parameter in enumerate(parameters[:MOST_PARAMETERS]):
                 if parameter.grad is not None:
                     parameter.sub_(parameter.grad)
                 moves.append(parameter - before[index])
@@ -207,7 +207,7 @@ class _Observer:
         module.eval()
 
     def call_with_dropout(self) -> None:
-        """Call a module with dropout in both modes; tokens all alike show what is dropped."""
+        """Call a module with dropout in both modes; equal tokens show what is dropped."""
         trial, module = self.built(LARGE, dropout=DROPOUT)
         self.seen = replace(self.seen, dropout=trial)
         if module is None:
@@ -220,7 +220,7 @@ class _Observer:
 
 
 def _call(module: nn.Module, call: Call, has_weights: bool = True) -> tuple[CallOutcome, Any]:
-    """Make one call; returns what was seen of it, and the result itself."""
+    """Make one call; return its outcome, and the result itself."""
     x = call.x.clone()
     seen = CallOutcome()
 
@@ -243,7 +243,7 @@ def _call(module: nn.Module, call: Call, has_weights: bool = True) -> tuple[Call
 def _fill(module: nn.Module, sizes: Sizes, seed: int) -> None:
     """Give every parameter values that follow from the seed and its index."""
     for index, parameter in enumerate(module.parameters()):
-        parameter.copy_(weight_values(sizes, seed, index, parameter.shape))
+        parameter.copy_(parameter_values(sizes, seed, index, parameter.shape))
 
 
 def _output_of(result: Any) -> Tensor:
@@ -274,8 +274,8 @@ def leaves(output: Tensor) -> Iterator[Tensor]:
 def _reading_inputs(seed: int) -> tuple[Tensor, Tensor]:
     """Make the two inputs from whose gradients the projections can be told apart.
 
-    Feature 0 is zero everywhere, so that weights on it get no gradient. Feature 2 is one
-    everywhere, so that weights on it get the gradient of the bias.
+    Feature 0 is zero everywhere, so that parameters on it get no gradient. Feature 2 is one
+    everywhere, so that parameters on it get the gradient of the bias.
     """
     x = 0.3 * tokens(LARGE, seed + 2)[:, :2]  # small: a saturated softmax has no gradient
     x[..., 0] = 0.0
@@ -284,16 +284,16 @@ def _reading_inputs(seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _towards(output: Tensor) -> Tensor:
-    """Sum up the outputs, each by another factor."""
+    """Sum the outputs, each times a factor of its own."""
     return torch.sum(output * torch.linspace(0.7, 1.9, output.numel()).view(output.shape))
 
 
-def _gradients(weights: Weights, loss: Tensor, keep: bool = False) -> Tensors:
+def _gradients(parameters: Parameters, loss: Tensor, keep: bool = False) -> Tensors:
     """Return the gradient of each registered parameter, None where there is none.
 
-    `keep` leaves the graph whole for another loss.
+    `keep` keeps the graph for another loss.
     """
-    some = weights[:MOST_PARAMETERS]
+    some = parameters[:MOST_PARAMETERS]
     wanted = [parameter for parameter in some if parameter.requires_grad]
     taken = iter(torch.autograd.grad(loss, wanted, allow_unused=True, retain_graph=keep))
     found = [next(taken) if parameter.requires_grad else None for parameter in some]

@@ -1,4 +1,4 @@
-"""Properties of a module's own weights: registered, counted, reached, moved, dropped."""
+"""Properties of a module's parameters and dropout: registered, counted, trained, dropped."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from cleanformer_lite.checks.report import Counterexample
 
 
 def matrices(evidence: Evidence, tensors: Tensors) -> list[tuple[str, Tensor | None]]:
-    """Return name and tensor, of those given, of each parameter that is larger than any bias."""
+    """Return the name of each parameter larger than a bias, with its tensor out of `tensors`."""
     registered, found = evidence.observed.registered, []
     together = itertools.zip_longest(registered.names, registered.shapes, tensors)
     for name, shape, value in itertools.islice(together, len(registered.names)):
@@ -24,13 +24,15 @@ def matrices(evidence: Evidence, tensors: Tensors) -> list[tuple[str, Tensor | N
 
 
 def parameters_registered(evidence: Evidence, label: str) -> Counterexample | None:
-    """Every weight in use is a parameter, is kept, and is saved."""
+    """Every parameter in use is registered, is kept, and is saved."""
     graph, registered = evidence.observed.graph, evidence.observed.registered
     if graph.fresh > 0:
-        return Counterexample(BUILT, f"{graph.fresh} weights are new in every call", "none is")
+        return Counterexample(
+            BUILT, f"{graph.fresh} parameters are new in every call", "none is new"
+        )
     if graph.unregistered != 0 or graph.fresh < 0:
-        yours = f"{graph.unregistered} of the {graph.used} weights in use are not registered"
-        return Counterexample(BUILT, yours, "all are: parameters() lists them")
+        yours = f"{graph.unregistered} of the {graph.used} parameters in use are not registered"
+        return Counterexample(BUILT, yours, "parameters() lists all of them")
     if registered.saved < registered.numbers:
         yours = f"state_dict() holds {registered.saved} numbers"
         return Counterexample(BUILT, yours, f"{registered.numbers}")
@@ -38,7 +40,7 @@ def parameters_registered(evidence: Evidence, label: str) -> Counterexample | No
 
 
 def parameter_count(evidence: Evidence, label: str) -> Counterexample | None:
-    """There are four projections of E to E, with bias or without."""
+    """There are four projections from E to E, with or without bias."""
     square, numbers = LARGE.embed_dim**2, evidence.observed.registered.numbers
     if 4 * square <= numbers <= 4 * square + 4 * LARGE.embed_dim:
         return None
@@ -47,7 +49,7 @@ def parameter_count(evidence: Evidence, label: str) -> Counterexample | None:
 
 
 def gradients_reach_all(evidence: Evidence, label: str) -> Counterexample | None:
-    """Every weight matrix gets a gradient."""
+    """Every parameter matrix gets a gradient."""
     for name, gradient in matrices(evidence, evidence.observed.gradients.four):
         if gradient is None or not (gradient.abs() > 0).any():
             return Counterexample(BUILT, "no gradient", "a gradient", name)
@@ -59,41 +61,41 @@ def gradients_reach_all(evidence: Evidence, label: str) -> Counterexample | None
 
 
 def every_weight_moves(evidence: Evidence, label: str) -> Counterexample | None:
-    """Every row and column of weights moves in a training step."""
+    """A training step changes every row and column of every parameter matrix."""
     hidden = max(evidence.observed.graph.unregistered, evidence.observed.graph.fresh)
     if hidden != 0:
-        yours = f"{hidden} weights that the optimizer is never told of"
-        return Counterexample(BUILT, yours, "every weight moves in a step")
-    for name, moved in matrices(evidence, evidence.observed.step):
-        if moved is None or not all_slices_move(moved):
-            yours = "some rows or columns stay where they were"
-            return Counterexample(BUILT, yours, "every weight moves in a step", name)
+        yours = f"{hidden} parameters that the optimizer does not know"
+        return Counterexample(BUILT, yours, "a step changes every parameter")
+    for name, change in matrices(evidence, evidence.observed.step):
+        if change is None or not all_slices_move(change):
+            yours = "some rows or columns stay as they were"
+            return Counterexample(BUILT, yours, "a step changes every parameter", name)
     return None
 
 
-def all_slices_move(moved: Tensor) -> bool:
-    """Say whether there is movement in every slice along every axis."""
-    size = moved.abs().nan_to_num()
-    axes = range(moved.dim())
+def all_slices_move(change: Tensor) -> bool:
+    """Say whether something changes in every slice along every axis."""
+    size = change.abs().nan_to_num()
+    axes = range(change.dim())
     return all(
         bool((size.amax(dim=[other for other in axes if other != axis]) > 0).all()) for axis in axes
     )
 
 
 def heads_are_independent(evidence: Evidence, label: str) -> Counterexample | None:
-    """The map of a head depends on its own queries and keys alone."""
-    if evidence.observed.head_error is not None:  # weights made for display alone have no gradient
+    """The map of a head depends only on its own queries and keys."""
+    if evidence.observed.head_error is not None:  # maps that are only displayed have no gradient
         return None
-    used = weights_behind_a_map(evidence)
+    used = parameters_behind_a_map(evidence)
     limit = 2 * LARGE.head_dim * LARGE.embed_dim
     if 0 < used <= limit:
         return None
-    target = f"2 * D * E = {limit} at most: its queries' and its keys'"
-    return Counterexample(BUILT, f"{used} weights move the map of head 0", target)
+    target = f"at most 2 * D * E = {limit}: those of its queries and keys"
+    return Counterexample(BUILT, f"{used} parameters change the map of head 0", target)
 
 
-def weights_behind_a_map(evidence: Evidence) -> int:
-    """Count the weights that move the map of head 0."""
+def parameters_behind_a_map(evidence: Evidence) -> int:
+    """Count the numbers in parameters that change the map of head 0."""
     gradients = [gradient for _, gradient in matrices(evidence, evidence.observed.gradients.head)]
     largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
     return sum(int((g.abs() > TINY * largest).sum()) for g in gradients if g is not None)
@@ -101,10 +103,12 @@ def weights_behind_a_map(evidence: Evidence) -> int:
 
 def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout does nothing in evaluation mode."""
-    target = evidence.output("large", "plain")
+    target = evidence.output("large", "unmasked")
     for name in ("first", "second"):
         yours = evidence.with_dropout(name, tuple(target.shape))
-        found = unequal(evidence, "large", "plain", yours, target, "output in eval() with dropout")
+        found = unequal(
+            evidence, "large", "unmasked", yours, target, "output in eval() with dropout"
+        )
         if found:
             return found
     return None
@@ -112,7 +116,7 @@ def dropout_off_in_eval(evidence: Evidence, label: str) -> Counterexample | None
 
 def dropout_on_in_training(evidence: Evidence, label: str) -> Counterexample | None:
     """Dropout does something in training mode."""
-    target = evidence.output("large", "plain")
+    target = evidence.output("large", "unmasked")
     yours = evidence.with_dropout("training", tuple(target.shape))
     if (yours - target).abs().max() > 1e-3:
         return None
@@ -120,14 +124,14 @@ def dropout_on_in_training(evidence: Evidence, label: str) -> Counterexample | N
     return Counterexample(BUILT, none, "it drops weights")
 
 
-def weights_before_output(evidence: Evidence, inputs: int, biases: int) -> bool:
-    """Say whether there are just so many weights before an output projection, biases or not."""
+def parameters_before_output(evidence: Evidence, inputs: int, biases: int) -> bool:
+    """Say whether `inputs` numbers come before an output projection, with or without `biases`."""
     numbers = evidence.observed.registered.numbers - LARGE.embed_dim**2
     known = {inputs, inputs + biases, inputs + LARGE.embed_dim, inputs + biases + LARGE.embed_dim}
     return numbers in known and evidence.observed.graph.unregistered == 0
 
 
 def reads_whole_input(evidence: Evidence) -> bool:
-    """Say whether another matrix than the output's has a side of E."""
+    """Say whether a matrix other than the output's has a side of E."""
     shapes = evidence.observed.registered.shapes
     return sum(len(shape) > 1 and LARGE.embed_dim in shape for shape in shapes) > 1

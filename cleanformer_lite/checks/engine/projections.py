@@ -1,4 +1,4 @@
-"""Find query, key, value and output projection in any module, by what their gradients do."""
+"""Find query, key, value and output projection in any module by their gradients."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from cleanformer_lite.checks.engine.layouts import (
     TINY,
+    InputMatrix,
     Parameter,
     Projections,
-    Rows,
-    input_rows,
+    input_matrix,
     output_columns,
     parameters_of,
     silent,
@@ -25,7 +25,7 @@ from cleanformer_lite.checks.observations import ModuleObservations
 
 @dataclass(frozen=True)
 class InputRows:
-    """All rows of input projections: weights, biases, and what gradients say of each."""
+    """All rows of the input projections: parameters, biases, and what their gradients show."""
 
     weight: Tensor
     bias: Tensor
@@ -38,9 +38,9 @@ class InputRows:
 
 
 def take_out_bias(vectors: list[Parameter], sizes: Sizes) -> tuple[Tensor, list[Parameter]]:
-    """Find the bias of the output: its second number alone gets no gradient.
+    """Find the output bias: of its numbers, only the second gets no gradient.
 
-    It may be in several pieces, one a head, which are added up.
+    Several pieces, one for each head, are summed.
     """
     found = torch.zeros(sizes.embed_dim)
     left = []
@@ -62,17 +62,18 @@ def _is_out_bias(vector: Parameter, sizes: Sizes) -> bool:
     return True
 
 
-def table(matrices: list[Rows], vectors: list[Parameter], sizes: Sizes) -> InputRows:
-    """Put the rows of all matrices under each other, each with its bias."""
+def table(matrices: list[InputMatrix], vectors: list[Parameter], sizes: Sizes) -> InputRows:
+    """Stack the rows of all matrices, each with its bias."""
     weight, one, four = (
-        torch.cat([getattr(rows, name) for rows in matrices]) for name in ("value", "one", "four")
+        torch.cat([getattr(matrix, name) for matrix in matrices])
+        for name in ("value", "one", "four")
     )
     bias = pair_biases(four, vectors, sizes)
     start = 0
-    for rows in matrices:
-        here = slice(start, start := start + len(rows.value))
-        if rows.bias is not None:
-            bias[here] = rows.bias
+    for matrix in matrices:
+        here = slice(start, start := start + len(matrix.value))
+        if matrix.bias is not None:
+            bias[here] = matrix.bias
     strength = four.abs().amax(dim=1)
     return InputRows(
         weight,
@@ -84,10 +85,11 @@ def table(matrices: list[Rows], vectors: list[Parameter], sizes: Sizes) -> Input
 
 
 def pair_biases(four: Tensor, vectors: list[Parameter], sizes: Sizes) -> Tensor:
-    """Give each row the bias whose gradient is that of its weight on the constant feature.
+    """Give each row the bias whose gradient equals that on the row's constant feature.
 
-    A vector may hold the biases of several matrices, and a matrix may be given several vectors.
-    Biases of keys get no gradient at all: they go, in order, to the rows that are left.
+    A vector may hold the biases of several matrices, and a matrix may be given several vectors: a
+    second one for the same rows is added to the first. Biases of keys get no gradient at all: they
+    go, in order, to the rows that are left.
     """
     bias, taken = torch.zeros(len(four)), torch.zeros(len(four), dtype=torch.bool)
     wanted, scale = four[:, 2], float(four.abs().max())
@@ -98,11 +100,13 @@ def pair_biases(four: Tensor, vectors: list[Parameter], sizes: Sizes) -> Tensor:
             part = slice(start, start + size)
             place = _place(theirs[part], wanted, taken, scale)
             if place is None:
+                place = _place(theirs[part], wanted, torch.zeros_like(taken), scale)
+            if place is None:
                 silent_pieces.append(value[part])
                 continue
-            bias[place : place + size] = value[part]
+            bias[place : place + size] += value[part]
             taken[place : place + size] = True
-    # Beside its own row: a query's may be next to nothing by chance, and its bias is not.
+    # Relative to its own row, because a query's gradient may be small by chance.
     is_key = wanted.abs() <= 1e-4 * four.abs().amax(dim=1)
     for piece in silent_pieces:
         free = torch.nonzero(~taken & is_key).flatten()[: len(piece)]
@@ -129,7 +133,7 @@ def _pieces(
 
 
 def _place(theirs: Tensor, wanted: Tensor, taken: Tensor, scale: float) -> int | None:
-    """Find the first free run of rows with these gradients; None if they are nothing at all."""
+    """Find the first free run of rows with these gradients; None if the gradients are zero."""
     if theirs.abs().max() <= 1e-4 * scale or len(theirs) > len(wanted):
         return None
     windows = wanted.unfold(0, len(theirs), 1)
@@ -150,17 +154,17 @@ def hypotheses(observed: ModuleObservations, seed: int) -> list[Projections]:
 
 def readings(found: list[Parameter], sizes: Sizes) -> Iterator[Projections]:
     """Sort parameters into rows, output matrix and biases, and pair them up."""
-    matrices: list[Rows] = []
+    matrices: list[InputMatrix] = []
     columns: list[Tensor] = []
     parameters = [piece for parameter in found for piece in unpacked(parameter, sizes)]
     vectors = [p for p in parameters if p.value.numel() <= 3 * sizes.embed_dim]
     for parameter in parameters:
         if parameter.value.numel() <= 3 * sizes.embed_dim:
             continue
-        rows = input_rows(parameter, sizes)
-        made = None if rows else output_columns(parameter, sizes)
-        if rows is not None:
-            matrices.append(rows)
+        matrix = input_matrix(parameter, sizes)
+        made = None if matrix else output_columns(parameter, sizes)
+        if matrix is not None:
+            matrices.append(matrix)
         elif made is not None:
             columns.append(made)
     if not matrices:
@@ -189,55 +193,55 @@ def output_of_columns(
     return out, bias, vectors
 
 
-def partitions(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
-    """Split rows into query, key and value; who is query and who is key is tried both ways."""
-    value = torch.nonzero(rows.is_value).flatten()
-    rest = torch.nonzero(~rows.is_value & rows.is_used).flatten()
+def partitions(inputs: InputRows, sizes: Sizes) -> Iterator[Projections]:
+    """Split rows into query, key and value, with query and key tried both ways."""
+    value = torch.nonzero(inputs.is_value).flatten()
+    rest = torch.nonzero(~inputs.is_value & inputs.is_used).flatten()
     whole, one = sizes.embed_dim, sizes.head_dim
-    if len(value) == whole and len(rest) in (0, whole):  # what is there makes the others, too
-        yield from tied(rows, rest, value)
+    if len(value) == whole and len(rest) in (0, whole):  # the other projections are tied to these
+        yield from tied(inputs, rest, value)
         return
     if len(value) not in (whole, one) or len(rest) not in (whole + one, 2 * whole):
-        yield from by_order(rows, sizes)
+        yield from by_order(inputs, sizes)
         return
-    for first, second in halves(rows, rest, sizes):
-        yield repeated(rows, first, second, value, sizes)
-        yield repeated(rows, second, first, value, sizes)
+    for first, second in halves(inputs, rest, sizes):
+        yield repeated(inputs, first, second, value, sizes)
+        yield repeated(inputs, second, first, value, sizes)
 
 
-def tied(rows: InputRows, rest: Tensor, value: Tensor) -> Iterator[Projections]:
-    """Read two or three projections off one matrix."""
+def tied(inputs: InputRows, rest: Tensor, value: Tensor) -> Iterator[Projections]:
+    """Read one matrix as two or three projections."""
     if len(rest) == 0:
-        yield assembled(rows, value, value, value)
+        yield assembled(inputs, value, value, value)
         return
-    yield assembled(rows, rest, value, value)
-    yield assembled(rows, rest, rest, value)
+    yield assembled(inputs, rest, value, value)
+    yield assembled(inputs, rest, rest, value)
 
 
 def repeated(
-    rows: InputRows, query: Tensor, key: Tensor, value: Tensor, sizes: Sizes
+    inputs: InputRows, query: Tensor, key: Tensor, value: Tensor, sizes: Sizes
 ) -> Projections:
-    """Put rows together; those of one head alone stand for all heads."""
+    """Put rows together, and repeat the rows of a single head for all heads."""
     parts = {"query": query, "key": key, "value": value}
     one_head = tuple(name for name, part in parts.items() if len(part) < sizes.embed_dim)
     query, key, value = (part.repeat(sizes.embed_dim // len(part)) for part in (query, key, value))
-    return replace(assembled(rows, query, key, value), one_head=one_head)
+    return replace(assembled(inputs, query, key, value), one_head=one_head)
 
 
-def by_order(rows: InputRows, sizes: Sizes) -> Iterator[Projections]:
-    """Where gradients do not tell, take query, key and value in any order in which they may lie."""
-    if len(rows.weight) != 3 * sizes.embed_dim:
+def by_order(inputs: InputRows, sizes: Sizes) -> Iterator[Projections]:
+    """Take query, key and value in every order in which they may lie, if gradients do not tell."""
+    if len(inputs.weight) != 3 * sizes.embed_dim:
         return
-    thirds = torch.arange(len(rows.weight)).view(3, -1)
-    heads = torch.arange(len(rows.weight)).view(-1, 3, sizes.head_dim).transpose(0, 1).flatten(1)
+    thirds = torch.arange(len(inputs.weight)).view(3, -1)
+    heads = torch.arange(len(inputs.weight)).view(-1, 3, sizes.head_dim).transpose(0, 1).flatten(1)
     for parts in (thirds, heads):
         for query, key, value in itertools.permutations(parts):
-            yield assembled(rows, query, key, value)
+            yield assembled(inputs, query, key, value)
 
 
-def halves(rows: InputRows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
-    """Tell rows of queries from those of keys; where gradients do not, try the usual layouts."""
-    likeness = rows.query_likeness[rest]
+def halves(inputs: InputRows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
+    """Tell query rows from key rows by gradients, and else by the usual layouts."""
+    likeness = inputs.query_likeness[rest]
     if len(rest) < 2 * sizes.embed_dim:  # the shorter part is one head's
         order = likeness.argsort(descending=True)
         for number in (sizes.embed_dim, len(rest) - sizes.embed_dim):
@@ -255,9 +259,9 @@ def halves(rows: InputRows, rest: Tensor, sizes: Sizes) -> Iterator[tuple[Tensor
     yield by_block[:, 0].flatten(), by_block[:, 1].flatten()
 
 
-def assembled(rows: InputRows, query: Tensor, key: Tensor, value: Tensor) -> Projections:
+def assembled(inputs: InputRows, query: Tensor, key: Tensor, value: Tensor) -> Projections:
     """Put chosen rows together; the output comes later."""
-    queries, keys, values = (rows.pick(chosen) for chosen in (query, key, value))
+    queries, keys, values = (inputs.pick(chosen) for chosen in (query, key, value))
     nothing = torch.zeros(len(value))
     return Projections(
         queries[0], keys[0], values[0], None, queries[1], keys[1], values[1], nothing

@@ -1,34 +1,34 @@
-"""What every right attention module has, whatever its style; no reference is needed for these."""
+"""Properties of every right attention module; none of them needs a reference."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.compare import NO_NUMBER, close, shown
+from cleanformer_lite.checks.engine.compare import NAN, close, shown
 from cleanformer_lite.checks.engine.evidence import Evidence, unequal
 from cleanformer_lite.checks.engine.trials import LOUD, TRIALS, Call, order
 from cleanformer_lite.checks.report import Counterexample
 
 Property = Callable[[Evidence, str], Counterexample | None]
-MOVED = 1e-6
+NOTICEABLE = 1e-6
 LEAST = 1e-30
 
 
 def output_shape(evidence: Evidence, label: str) -> Counterexample | None:
     """The output has the shape of the input, `(N, L, E)`."""
-    evidence.output(label, "plain")
+    evidence.output(label, "unmasked")
     return None
 
 
 def weights_shape(evidence: Evidence, label: str) -> Counterexample | None:
     """The weights have shape `(N, H, L, L)`."""
-    evidence.weights(label, "plain")
+    evidence.weights(label, "unmasked")
     return None
 
 
 def input_unchanged(evidence: Evidence, label: str) -> Counterexample | None:
-    """The input is after a call what it was before."""
+    """A call leaves its input unchanged."""
     for name, call in evidence.calls[label].items():
         after = evidence.call(label, name).changed_input
         if isinstance(after, Tensor) and after.shape == call.x.shape:
@@ -39,14 +39,14 @@ def input_unchanged(evidence: Evidence, label: str) -> Counterexample | None:
 
 
 def calls_agree(evidence: Evidence, label: str) -> Counterexample | None:
-    """Two calls on one input give one output."""
-    first, second = evidence.output(label, "plain"), evidence.output(label, "again")
+    """Two calls with the same input give the same output."""
+    first, second = evidence.output(label, "unmasked"), evidence.output(label, "again")
     return unequal(evidence, label, "again", second, first, "the output of a second call")
 
 
 def batch_independence(evidence: Evidence, label: str) -> Counterexample | None:
-    """A sample alone gets what it gets in a batch."""
-    for alone, together in (("alone", "plain"), ("padded_alone", "padded")):
+    """A sample gives the same output alone as in a batch."""
+    for alone, together in (("alone", "unmasked"), ("padded_alone", "padded")):
         if alone in evidence.calls[label]:
             target = evidence.output(label, together)[-1:]
             found = unequal(evidence, label, alone, evidence.output(label, alone), target, "output")
@@ -57,7 +57,7 @@ def batch_independence(evidence: Evidence, label: str) -> Counterexample | None:
 
 def permutation_equivariance(evidence: Evidence, label: str) -> Counterexample | None:
     """Tokens in another order give outputs in that order."""
-    target = evidence.output(label, "plain")[:, order(TRIALS[label])]
+    target = evidence.output(label, "unmasked")[:, order(TRIALS[label])]
     yours = evidence.output(label, "permuted")
     return unequal(evidence, label, "permuted", yours, target, "output for tokens in another order")
 
@@ -79,10 +79,10 @@ def projections_are_linear(evidence: Evidence, label: str) -> Counterexample | N
 
 
 def shares_are_of_two(evidence: Evidence) -> bool:
-    """Say whether what a query gives one key beside another is a matter of these tokens alone.
+    """Say whether the ratio of two keys' weights depends only on the query and these two keys.
 
-    The other tokens of the samples `triple` are the same, and the first is another in each. Where
-    it makes a difference, something else than a score for each pair is shared out.
+    In the samples of `triple` only the first token differs. If it changes the ratio, the weights
+    are not a softmax of one score for each pair.
     """
     if not evidence.contract.weights:
         return True
@@ -92,7 +92,7 @@ def shares_are_of_two(evidence: Evidence) -> bool:
 
 
 def unequal_sums(evidence: Evidence, name: str, values: Tensor, what: str) -> Counterexample | None:
-    """Compare the sum of what two tokens give with what their sum and zero give."""
+    """Compare f(a) + f(b) with f(a + b) + f(0)."""
     yours, target = values[2] + values[3], values[0] + values[1]
     if (yours - target).abs().max() <= 1e-3 * max(1.0, float(values.abs().max())):
         return None
@@ -102,7 +102,7 @@ def unequal_sums(evidence: Evidence, name: str, values: Tensor, what: str) -> Co
 
 def rows_sum_to_one(evidence: Evidence, label: str) -> Counterexample | None:
     """The weights of every query sum to 1."""
-    for name in ("plain", "padded", "loud"):
+    for name in ("unmasked", "padded", "loud"):
         if name in evidence.calls[label]:
             sums = evidence.weights(label, name).sum(dim=-1)
             found = unequal(evidence, label, name, sums, torch.ones_like(sums), "weights.sum(-1)")
@@ -112,44 +112,48 @@ def rows_sum_to_one(evidence: Evidence, label: str) -> Counterexample | None:
 
 
 def heads_differ(evidence: Evidence, label: str) -> Counterexample | None:
-    """No two heads have one map."""
-    weights = evidence.weights("large", "plain")
+    """No two heads have the same map."""
+    weights = evidence.weights("large", "unmasked")
     for head in range(1, weights.shape[1]):
         if close(weights[:, head], weights[:, 0]):
-            yours = f"heads 0 and {head} have one map between them"
-            return Counterexample(evidence.inputs("large", "plain"), yours, "a map for each head")
+            yours = f"heads 0 and {head} have the same map"
+            return Counterexample(
+                evidence.inputs("large", "unmasked"), yours, "each head has its own map"
+            )
     return None
 
 
 def every_head_sees_every_feature(evidence: Evidence, label: str) -> Counterexample | None:
-    """Every input feature moves the map of every head."""
+    """Every input feature changes the map of every head."""
     for name, feature in (("nudge_first", "0"), ("nudge_last", "-1")):
-        moved = moved_heads(evidence, name)
-        if not moved.all():
-            heads = torch.nonzero(moved).flatten().tolist()
-            yours = f"x[..., {feature}] moves the maps of heads {heads} alone"
-            return Counterexample(evidence.inputs("large", name), yours, "it moves the map of each")
+        changed = heads_changed_by(evidence, name)
+        if not changed.all():
+            heads = torch.nonzero(changed).flatten().tolist()
+            yours = f"x[..., {feature}] changes only the maps of heads {heads}"
+            return Counterexample(
+                evidence.inputs("large", name), yours, "it changes the map of every head"
+            )
     return None
 
 
-def moved_heads(evidence: Evidence, name: str) -> Tensor:
-    """Say for each head whether its map in a call is another than in the plain one."""
-    before = evidence.weights("large", "plain")
-    return (evidence.weights("large", name) - before).abs().amax(dim=(0, 2, 3)) > MOVED
+def heads_changed_by(evidence: Evidence, name: str) -> Tensor:
+    """Say for each head whether its map in a call differs from that of the first call."""
+    before = evidence.weights("large", "unmasked")
+    return (evidence.weights("large", name) - before).abs().amax(dim=(0, 2, 3)) > NOTICEABLE
 
 
 def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexample | None:
-    """Compare which weights are above zero with which ones the mask allows."""
+    """Compare the weights above zero with those that the mask allows."""
     weights = evidence.weights(label, name)
     allowed = torch.ones_like(weights, dtype=torch.bool)
     if call.attn_mask is not None:
         allowed = allowed & call.attn_mask
     if call.is_causal:
         allowed = allowed & torch.ones(weights.shape[-2:], dtype=torch.bool).tril()
-    # What is next to nothing without a mask may be lost with one, by underflow.
-    plain = evidence.weights(label, "plain")
-    lost = (weights <= 0.0) & ((weights < 0.0) | (plain > LEAST))
-    wrong = torch.where(allowed, lost, weights.abs() > MOVED) | weights.isnan()
+    # A weight that is tiny without a mask may underflow with one.
+    unmasked = evidence.weights(label, "unmasked")
+    lost = (weights <= 0.0) & ((weights < 0.0) | (unmasked > LEAST))
+    wrong = torch.where(allowed, lost, weights.abs() > NOTICEABLE) | weights.isnan()
     if not wrong.any():
         return None
     n, h, i, j = (int(index) for index in torch.nonzero(wrong)[0])
@@ -161,7 +165,7 @@ def pattern(evidence: Evidence, label: str, name: str, call: Call) -> Counterexa
 
 
 def causality(evidence: Evidence, label: str) -> Counterexample | None:
-    """What comes later changes nothing earlier; a token sees itself."""
+    """Later tokens change no earlier output, and a token sees itself."""
     before = evidence.output(label, "causal")[:, :-1]
     after = evidence.output(label, "causal_changed")[:, :-1]
     what = "output of earlier tokens after the last was changed"
@@ -170,7 +174,7 @@ def causality(evidence: Evidence, label: str) -> Counterexample | None:
 
 
 def masked_keys_get_nothing(evidence: Evidence, label: str) -> Counterexample | None:
-    """Masked keys weigh 0, all others more."""
+    """Masked keys get weight 0, all others more than 0."""
     for name in ("padded", "per_head"):
         call = evidence.calls[label].get(name)
         found = call and pattern(evidence, label, name, call)
@@ -180,11 +184,11 @@ def masked_keys_get_nothing(evidence: Evidence, label: str) -> Counterexample | 
 
 
 def quiet_when_loud(evidence: Evidence) -> Counterexample | None:
-    """Look for masked keys with weight where all scores are far from zero."""
+    """Look for weight on masked keys when all scores are far from zero."""
     mask = evidence.calls["large"]["loud"].attn_mask
     assert mask is not None
     most = evidence.weights("large", "loud").masked_fill(mask, 0.0).abs().amax()
-    if most <= MOVED:
+    if most <= NOTICEABLE:
         return None
     what = f"the weight of a masked key, x {LOUD:g} times as large"
     return Counterexample(evidence.inputs("large", "loud"), shown(float(most)), "0", what)
@@ -196,7 +200,7 @@ def masks_combine(evidence: Evidence, label: str) -> Counterexample | None:
 
 
 def padding_invariance(evidence: Evidence, label: str) -> Counterexample | None:
-    """What stands in the padding changes no real token."""
+    """The content of the padding changes no output of a real token."""
     mask = evidence.calls[label]["padded"].attn_mask
     assert mask is not None
     real = mask[:, 0, 0]
@@ -207,21 +211,21 @@ def padding_invariance(evidence: Evidence, label: str) -> Counterexample | None:
 
 
 def finite_on_blind_rows(evidence: Evidence, label: str) -> Counterexample | None:
-    """A query that sees nothing weighs all 0; output and gradients are numbers."""
+    """A query that sees nothing gets weights of 0, and output and gradients are finite."""
     weights, output = evidence.weights(label, "blind"), evidence.output(label, "blind")
     blind = weights[:, :, 0]
     zeros = torch.zeros_like(blind)
     found = unequal(evidence, label, "blind", blind, zeros, "weights of a query that sees nothing")
     if found or output.isfinite().all():
         return found or finite_gradients(evidence)
-    return Counterexample(evidence.inputs(label, "blind"), NO_NUMBER, "a number", "output")
+    return Counterexample(evidence.inputs(label, "blind"), NAN, "a number", "output")
 
 
 def finite_gradients(evidence: Evidence) -> Counterexample | None:
-    """Look for not-a-number in the gradients when one query sees nothing."""
+    """Look for NaN in the gradients when one query sees nothing."""
     gradients = evidence.observed.gradients.blind
     for name, gradient in zip(evidence.observed.registered.names, gradients, strict=False):
         if gradient is not None and not gradient.isfinite().all():
             inputs = evidence.inputs("large", "blind")
-            return Counterexample(inputs, NO_NUMBER, "a number", f"the gradient of {name}")
+            return Counterexample(inputs, NAN, "a number", f"the gradient of {name}")
     return None

@@ -1,4 +1,4 @@
-"""Right answers that judge others, written with loops over numbers: slow, and easy to follow."""
+"""Right answers that judge others, written with loops over numbers: slow, but easy to follow."""
 
 import itertools
 import math
@@ -40,7 +40,7 @@ def masked_softmax(scores: Tensor, attn_mask: Tensor) -> Tensor:
 def attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Put the two together."""
+    """Compute scores, weights and output, one after the other."""
     fit = scores(query, key)
     everything = torch.ones(fit.shape[-2:], dtype=torch.bool)
     weights = masked_softmax(fit, everything if attn_mask is None else attn_mask)
@@ -90,7 +90,7 @@ def count_parameters(embed_dim: int, num_heads: int) -> dict[str, int]:
 
 
 def hidden_layers(module: nn.Module) -> list[str]:
-    """Look through the attributes for lists that hold modules."""
+    """List the attributes that are lists holding modules."""
     return [
         name
         for name, value in vars(module).items()
@@ -101,7 +101,7 @@ def hidden_layers(module: nn.Module) -> list[str]:
 def features_read(
     maps_of: Callable[[Tensor], Tensor], x: Tensor, change: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
-    """Change one feature after the other, and say which heads' maps do not stay."""
+    """Change one feature after the other, and list the features that change each head's map."""
     before = maps_of(x)
     columns = [
         (maps_of(change(x, feature)) - before).abs().amax(dim=(0, 2, 3)) > 1e-5
@@ -168,7 +168,7 @@ def fused_forward(
     dropout: float = 0.0,
     training: bool = False,
 ) -> Tensor:
-    """Attend with plain sums, head by head."""
+    """Attend with sums, head by head."""
     query, key, value = split_projection(x @ in_weight.t(), num_heads)
     allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
     allowed = allowed.tril() if is_causal else allowed
@@ -179,13 +179,13 @@ def fused_forward(
 
 
 def padding_mask(tokens: Tensor, padding: int) -> Tensor:
-    """Ask of one token after the other."""
+    """Compare one token after the other with the padding."""
     lines = [[token != padding for token in line] for line in tokens.tolist()]
     return torch.tensor(lines)[:, None, None, :]
 
 
 def decoder_mask(tokens: Tensor, padding: int) -> Tensor:
-    """Ask of every pair: does the key come later, and is it padding?"""
+    """Ask for every pair whether the key comes later, and whether it is padding."""
     length = range(tokens.shape[1])
     lines = [
         [[key <= query and line[key] != padding for key in length] for query in length]

@@ -1,4 +1,4 @@
-"""Say which stage of the computation goes wrong first, where the stages can be read."""
+"""Name the stage of the computation that goes wrong first, where stages can be read."""
 
 import torch
 from torch import Tensor
@@ -13,36 +13,36 @@ from cleanformer_lite.checks.observations import CallOutcome, CaseOutcome, Liste
 OF_DROPOUT = frozenset(
     {"dropout_off_in_eval", "dropout_on_in_training", "dropout_falls_on_weights"}
 )
-RETURNED = "the weights that are returned: the output is right, and made with others"
+RETURNED = "returned weights: the output is right, so other weights made it"
 SEEN = 1e-25  # smaller weights have lost their digits
 
 
 def first_wrong_stage(evidence: Evidence, failed: tuple[str, ...]) -> str:
-    """Say which stage goes wrong first and what shows it; nothing where that cannot be read.
+    """Name the stage that goes wrong first, and what shows it; empty if that cannot be read.
 
-    The weights that come back are held against those that the answer's own projections make, call
-    by call: where they agree, everything up to the softmax is right.
+    The returned weights are compared, call by call, with those that the answer's own projections
+    give; if they agree, everything up to the softmax is right.
     """
     if set(failed) <= OF_DROPOUT:
-        return "dropout: all that is computed without it is right"
+        return "dropout: without it everything is right"
     try:
         if not evidence.contract.weights or "input_unchanged" in failed:
             return ""
         if _are_others(evidence):
             return RETURNED
         if not close(evidence.weights("large", "single"), torch.ones(())):
-            return "softmax: a token alone has another weight than 1"
+            return "softmax: a single token gets a weight other than 1"
         if not shares_are_of_two(evidence):
-            return "softmax: what one key gets beside another changes with a third token"
+            return "softmax: the ratio of two keys' weights changes with a third token"
         if _alone_is_wrong(evidence, failed):
-            return "projection or output: a token alone, whose one weight is 1, comes out wrong"
+            return "projection or output: a single token, whose weight is 1, gives a wrong output"
         return _by_weights(evidence)
     except (UnreadableError, RuntimeError, IndexError):  # what was seen may be odd in any way
         return ""
 
 
 def _are_others(evidence: Evidence) -> bool:
-    """Say whether every output is right, and the weights beside it are not."""
+    """Say whether every output is right, but the weights returned with it are not."""
     for comparison in evidence.comparisons:
         if comparison.reading.is_whole and _outputs_right(comparison, list(comparison.calls)):
             return not _weights_right(comparison, list(comparison.calls))
@@ -50,7 +50,7 @@ def _are_others(evidence: Evidence) -> bool:
 
 
 def _alone_is_wrong(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    """Say whether the output for one token is no affine function of that token."""
+    """Say whether the output for a single token is not affine in that token."""
     alone = evidence.output("large", "single")[:, 0]
     gap = (alone[2] + alone[3] - alone[0] - alone[1]).abs().max()
     return "projections_are_linear" in failed and bool(gap > 1e-3 * alone.abs().max().clamp_min(1))
@@ -68,7 +68,7 @@ def _by_weights(evidence: Evidence) -> str:
         if not _weights_right(comparison, masked):
             return "mask: without one, output and weights are right"
         if not _outputs_right(comparison, masked):
-            return "mix: with a mask the weights are right, and the output is not made with them"
+            return "mix: with a mask the weights are right, but the output is not made with them"
         return ""
     for comparison in whole:
         stage = _before_the_softmax(evidence, comparison)
@@ -109,9 +109,9 @@ def _same_output(seen: CallOutcome, target: Tensor, name: str) -> bool:
 
 
 def _behind_the_weights(comparison: Comparison, names: list[str]) -> str:
-    """Tell tokens made of something else than their heads from heads put together wrongly.
+    """Tell a wrong mix (a token gets numbers of others) from a wrong merge or output.
 
-    Of the second kind, every output is one and the same affine function of the merged heads.
+    In the second case every output is the same affine function of the merged heads.
     """
     right = Attention(comparison.reading, LARGE.num_heads)
     merged, outputs = [], []
@@ -124,31 +124,29 @@ def _behind_the_weights(comparison: Comparison, names: list[str]) -> str:
         outputs.append(seen.float().flatten(0, 1))
     known, wanted = torch.cat(merged), torch.cat(outputs)
     if not bool(wanted.isfinite().all()):
-        return "mix, merge or output: the weights are right, and the output is no number (NaN)"
+        return "mix, merge or output: the weights are right, and the output is NaN"
     target = torch.cat([comparison.output(right, name).flatten(0, 1) for name in names])
     factor = float((wanted * target).sum() / target.square().sum())
     if close(wanted, factor * target):
-        return f"output: it is {factor:.3g} times what it should be, and the weights are right"
+        return f"output: it is {factor:.3g} times what it should be; the weights are right"
     if len(known) <= LARGE.embed_dim + 1:
         return "mix, merge or output: the weights are right"
     padded = torch.cat([known, torch.ones(len(known), 1)], dim=1).double()
     fitted = padded @ torch.linalg.lstsq(padded, wanted.double()).solution
     if (fitted - wanted).abs().max() <= 1e-3 * wanted.abs().max():
-        return "merge or output: the weights are right, and each token is made of its own heads"
-    return (
-        "mix or merge: the weights are right, and a token is made of something else than its heads"
-    )
+        return "merge or output: the weights are right, and each token is made from its own heads"
+    return "mix or merge: the weights are right, but a token is not made from its own heads"
 
 
 def _before_the_softmax(evidence: Evidence, comparison: Comparison) -> str:
-    """Hold the logarithms of the weights against the scores of the answer's own projections.
+    """Compare the logarithms of the weights with the scores of the answer's own projections.
 
-    They are the scores and a number that belongs to the row: what all scores share is the scale,
-    and rows that do not sum to 1 were divided by something else than their sum.
+    They equal the scores up to a shift of each row. A common factor is a wrong scale; rows that do
+    not sum to 1 were divided by something other than their sum.
     """
     right = Attention(comparison.reading, LARGE.num_heads)
-    query, key, _ = comparison.parts(right, "plain")
-    scores, weights = right.scores(query, key), evidence.weights("large", "plain")
+    query, key, _ = comparison.parts(right, "unmasked")
+    scores, weights = right.scores(query, key), evidence.weights("large", "unmasked")
     if not bool((weights > SEEN).all()):
         return ""
     yours = weights.log()
@@ -157,12 +155,12 @@ def _before_the_softmax(evidence: Evidence, comparison: Comparison) -> str:
     if slope <= 0.01 or not close(yours / slope, target):
         return ""
     if abs(slope - 1) > 1e-2:
-        return f"scale: scores are {slope:.3g} times what they should be, and else right"
-    return "softmax: the scores are right, and rows are divided by something else than their sum"
+        return f"scale: scores are {slope:.3g} times what they should be, and otherwise right"
+    return "softmax: the scores are right, and rows are divided by something other than their sum"
 
 
 def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> str:
-    """Say which stage goes wrong first, where output and weights come back and one is right."""
+    """Name the first wrong stage of a function that returns output and weights, if one is right."""
     wrong: list[tuple[bool, bool]] = []
     for name, wanted in target.items():
         mine = yours[name].result
@@ -174,7 +172,7 @@ def stage_of(yours: dict[str, CaseOutcome], target: dict[str, CaseOutcome]) -> s
         if not all(right):
             wrong.append((right[0], right[1]))
     if wrong and all(weights for _, weights in wrong):
-        return "mix or merge: the weights are right, and the output is not"
+        return "mix or merge: the weights are right, but the output is not"
     if wrong and all(output for output, _ in wrong):
-        return "the weights that are returned: the output is right, and made with others"
+        return RETURNED
     return ""

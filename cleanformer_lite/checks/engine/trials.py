@@ -1,4 +1,4 @@
-"""What a module is called on: inputs, masks and weights, all made from a seed."""
+"""Inputs, masks and parameters of a trial, all made from a seed."""
 
 import math
 from dataclasses import dataclass, replace
@@ -27,19 +27,18 @@ class Sizes:
 TRIALS = {"small": Sizes(1, 2, 2, 1), "large": Sizes(3, 5, 4, 7)}
 SMALL, LARGE = TRIALS["small"], TRIALS["large"]
 MOST_PARAMETERS = 64
-# An input so many times as large makes scores that a fill such as -10 does not stay below.
+# Inputs this many times as large make scores below a fill such as -10.
 LOUD = 3.0
 # These calls are made for one question each, and not compared number by number.
 FOR_ONE_QUESTION = ("loud", "single", "triple")
 DROPOUT = 0.25
-# What follows from a seed is made once and looked at by both halves of a check. No answer is handed
-# any of it: answers get copies.
+# Made once from the seed, and read by both halves of a check; answers get copies.
 remembered = lru_cache(maxsize=4 * MOST_PARAMETERS)
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What an exercise asks of a module beyond `forward(x) -> output`."""
+    """The parts that an exercise asks of a module beyond `forward(x) -> output`."""
 
     weights: bool = True
     masks: bool = True
@@ -57,7 +56,7 @@ class Call:
     is_causal: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """Name only what differs from its default: an entry point need not know the others."""
+        """Return the arguments that differ from their defaults; an answer may lack the others."""
         named: dict[str, Any] = {}
         if self.attn_mask is not None:
             named["attn_mask"] = self.attn_mask.clone()
@@ -76,8 +75,8 @@ def draw(generator: Generator, *shape: int, by_hand: bool) -> Tensor:
 
 
 @remembered
-def weight_values(sizes: Sizes, seed: int, index: int, shape: torch.Size) -> Tensor:
-    """Make the values that parameter number `index` gets; biases get some too."""
+def parameter_values(sizes: Sizes, seed: int, index: int, shape: torch.Size) -> Tensor:
+    """Make the values of parameter number `index`, biases included."""
     generator = Generator().manual_seed(seed + 7919 * (index + 1))
     by_hand = sizes == SMALL
     drawn = draw(generator, *shape, by_hand=by_hand)
@@ -108,14 +107,14 @@ def blind_mask(sizes: Sizes) -> Tensor:
 
 
 def head_mask(sizes: Sizes, seed: int) -> Tensor:
-    """Make a mask `(N, H, L, L)`, other for every head, that leaves each query itself."""
+    """Make a mask `(N, H, L, L)` that differs by head and lets each query see itself."""
     shape = (sizes.batch, sizes.num_heads, sizes.length, sizes.length)
     drawn = torch.rand(shape, generator=Generator().manual_seed(seed + 1)) < 0.5
     return drawn | torch.eye(sizes.length, dtype=torch.bool)
 
 
 def order(sizes: Sizes) -> Tensor:
-    """Another order of the tokens, in which each of them moves."""
+    """Return another order of the tokens, in which each changes its position."""
     return torch.arange(sizes.length).roll(1)
 
 
@@ -127,16 +126,16 @@ def changed(x: Tensor, where: Tensor | slice, by: float = 1.5) -> Tensor:
 
 
 def nudged(x: Tensor, feature: int) -> Tensor:
-    """Return x with one feature changed in every token, by another amount in each."""
+    """Return x with one feature changed in every token, by a different amount in each."""
     copy = x.clone()
     copy[..., feature] += 1.0 + torch.arange(x.shape[1])
     return copy
 
 
 def sums_of_tokens(sizes: Sizes, seed: int) -> Tensor:
-    """Make samples `(4, 3, E)` whose first tokens are a, b, a + b and 0, with the same two behind.
+    """Make samples `(4, 3, E)` whose first tokens are a, b, a + b and 0, followed by the same two.
 
-    What is affine in the first token adds up: its values for a and b, and for a + b and 0.
+    For a function that is affine in the first token, f(a) + f(b) = f(a + b) + f(0).
     """
     first, second, *others = 0.5 * tokens(sizes, seed + 3)[0, :4]
     starts = torch.stack([first, second, first + second, torch.zeros_like(first)])
@@ -144,7 +143,7 @@ def sums_of_tokens(sizes: Sizes, seed: int) -> Tensor:
 
 
 def alike_tokens(sizes: Sizes, seed: int) -> Tensor:
-    """Make samples `(8, L, E)` in which all tokens are one token."""
+    """Make samples `(8, L, E)` in which all tokens are equal."""
     return tokens(sizes, seed + 4)[:1, :1].expand(8, sizes.length, -1).clone()
 
 
@@ -152,7 +151,7 @@ def alike_tokens(sizes: Sizes, seed: int) -> Tensor:
 def calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Call]:
     """Name every call of a trial, in the order in which they are made."""
     x = tokens(sizes, seed)
-    made = {"plain": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
+    made = {"unmasked": Call(x), "again": Call(x), "permuted": Call(x[:, order(sizes)])}
     if sizes.batch > 1:
         made["alone"] = Call(x[-1:])
     if sizes == LARGE:
@@ -196,7 +195,7 @@ def compared_calls(sizes: Sizes, contract: Contract, seed: int) -> dict[str, Cal
 
 @remembered
 def together(sizes: Sizes, contract: Contract, seed: int) -> Call:
-    """Lay all calls of a trial into one batch, their masks written out as `(N, H, L, L)`."""
+    """Join all calls of a trial in one batch, with masks written out as `(N, H, L, L)`."""
     made = compared_calls(sizes, contract, seed).values()
     return Call(
         torch.cat([call.x for call in made]), torch.cat([whole_mask(sizes, call) for call in made])
@@ -204,7 +203,7 @@ def together(sizes: Sizes, contract: Contract, seed: int) -> Call:
 
 
 def whole_mask(sizes: Sizes, call: Call) -> Tensor:
-    """Write out what a call allows."""
+    """Write out the mask of a call as `(N, H, L, L)`."""
     shape = (len(call.x), sizes.num_heads, sizes.length, sizes.length)
     allowed = torch.ones(shape, dtype=torch.bool)
     allowed = allowed if call.attn_mask is None else allowed & call.attn_mask

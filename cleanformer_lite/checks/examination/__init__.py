@@ -135,14 +135,14 @@ def _carries_masks(whole: Bench, inside: list[str]) -> bool:
 @torch.no_grad()
 def mixes_tokens(bench: Bench) -> bool:
     """Say whether one token moves another, and not by a sum with fixed weights."""
-    moved, chosen = influence(bench)
-    rows = [[row for row in range(len(moved)) if row != token] for token in chosen]
+    changes, chosen = influence(bench)
+    others_of = [[row for row in range(len(changes)) if row != token] for token in chosen]
     reads = any(
-        float(moved[others, column].max()) > TOLERANCE
-        for column, others in enumerate(rows)
+        float(changes[others, column].max()) > TOLERANCE
+        for column, others in enumerate(others_of)
         if others
     )
-    if not reads and not (bench.is_cross and float(moved.max()) > TOLERANCE):
+    if not reads and not (bench.is_cross and float(changes.max()) > TOLERANCE):
         return False
     base = bench.call().output
     once, twice = (bench.call(bench.changed(0, by)).output - base for by in (1.0, 2.0))

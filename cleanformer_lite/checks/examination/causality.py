@@ -30,15 +30,15 @@ def reads_no_future(exam: Examination) -> bool | None:
         raise NotAskedError("it is cross-attention")
     if bench.length < 3:
         raise NotAskedError("the example has fewer than three tokens")
-    moved, chosen = influence(bench)
+    changes, chosen = influence(bench)
     if bench.length == len(chosen):
-        exam.report.reads = (moved > TOLERANCE).tolist()
-    found = pattern(moved, chosen)
+        exam.report.reads = (changes > TOLERANCE).tolist()
+    found = pattern(changes, chosen)
     if found in ("causal", "causal within a window"):
         return True
     if exam.expect.causal or found == "next":
-        late = (moved > TOLERANCE) & (
-            torch.tensor(chosen)[None] > torch.arange(len(moved))[:, None]
+        late = (changes > TOLERANCE) & (
+            torch.tensor(chosen)[None] > torch.arange(len(changes))[:, None]
         )
         places = late.nonzero()
         row, column = (int(i) for i in places[0]) if len(places) else (0, 0)
@@ -140,9 +140,9 @@ def _counts_both(
     allowed = everything(bench)
     allowed[:, :, 1] = False
     both, _ = influence(bench, **{**given, form.name: form.make(allowed, exam.heads)})
-    rows = [row for row in range(len(both)) if row != 1]
+    others = [row for row in range(len(both)) if row != 1]
     lost = bool((both[upper] > TOLERANCE).any())
-    dropped = 1 in chosen and bool((both[rows, chosen.index(1)] > TOLERANCE).any())
+    dropped = 1 in chosen and bool((both[others, chosen.index(1)] > TOLERANCE).any())
     if not lost and not dropped:
         return True
     exam.bug(

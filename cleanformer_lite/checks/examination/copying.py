@@ -22,10 +22,10 @@ CACHES = ("past", "cache")
 def by_name(site: Site) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Name all arguments but the first, as far as forward's signature says how."""
     parameters = forward_parameters(site.module)
-    plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if len(plain) < len(site.args):
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if len(positional) < len(site.args):
         return site.args, dict(site.kwargs)
-    rest = dict(zip(plain[1:], site.args[1:], strict=False))
+    rest = dict(zip(positional[1:], site.args[1:], strict=False))
     return site.args[:1], {**rest, **site.kwargs}
 
 
@@ -65,21 +65,21 @@ def fill(module: nn.Module, seed: int) -> None:
 
 
 class Memory:
-    """What a module keeps in plain attributes, so that no call reads what an earlier one left."""
+    """Attributes of a module that calls may change, kept so that no call reads an earlier one's."""
 
     def __init__(self, module: nn.Module) -> None:
         self.parts = list(module.modules())
-        self.kept = [{n: _shallow(v) for n, v in _plain(part).items()} for part in self.parts]
+        self.kept = [{n: _shallow(v) for n, v in _attributes(part).items()} for part in self.parts]
 
     def restore(self) -> None:
         """Put everything back as it was met."""
         for part, kept in zip(self.parts, self.kept, strict=True):
-            for name in _plain(part).keys() - kept.keys():
+            for name in _attributes(part).keys() - kept.keys():
                 del vars(part)[name]
             vars(part).update({name: _shallow(value) for name, value in kept.items()})
 
 
-def _plain(part: nn.Module) -> dict[str, Any]:
+def _attributes(part: nn.Module) -> dict[str, Any]:
     kinds = (Tensor, list, tuple, dict, type(None))
     return {n: v for n, v in vars(part).items() if not n.startswith("_") and isinstance(v, kinds)}
 

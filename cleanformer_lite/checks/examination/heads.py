@@ -154,16 +154,16 @@ def tokens_stay_apart_after(exam: Examination, insight: Insight) -> bool | None:
         used = gradient.abs() > 1e-7 * gradient.abs().max()
         own = False
         for axis in axes:
-            rows = used.movedim(axis, 0).flatten(1).any(1)
-            own |= bool(rows[token]) and int(rows.sum()) == 1
+            tokens = used.movedim(axis, 0).flatten(1).any(1)
+            own |= bool(tokens[token]) and int(tokens.sum()) == 1
         if not own:
-            rows = used.movedim(-2, 0).flatten(1).any(1)
+            tokens = used.movedim(-2, 0).flatten(1).any(1)
             exam.bug(
                 named(
                     "merge_without_transpose",
                     f"output {token} is put together from several tokens' weighted sums",
                     tried=f"the gradient of output {token}",
-                    yours=f"rows {[int(i) for i in rows.nonzero()]} of the weighted sum",
+                    yours=f"rows {[int(i) for i in tokens.nonzero()]} of the weighted sum",
                     target=f"row {token}",
                 )
             )

@@ -13,7 +13,7 @@ MOST = 6
 
 
 def positions(bench: Bench) -> list[int]:
-    """Choose the tokens that are moved: all of a short sequence, six of a long one."""
+    """Choose the tokens to change: all of a short sequence, six of a long one."""
     keys = bench.keys
     if keys <= MOST:
         return list(range(keys))
@@ -38,21 +38,21 @@ def influence(bench: Bench, by: float = 2.0, **named: Any) -> tuple[Tensor, list
     return torch.stack(columns, dim=1), chosen
 
 
-def pattern(moved: Tensor, chosen: list[int]) -> str:
+def pattern(changes: Tensor, chosen: list[int]) -> str:
     """Name the pattern: full, causal, or what kind of neither."""
-    reads = moved > TOLERANCE
-    rows, tokens = torch.arange(len(reads))[:, None], torch.tensor(chosen)[None]
+    reads = changes > TOLERANCE
+    queries, tokens = torch.arange(len(reads))[:, None], torch.tensor(chosen)[None]
     for name, allowed in (
-        ("full", rows == rows),
-        ("causal", tokens <= rows),
-        ("strict", tokens < rows),
-        ("next", tokens <= rows + 1),
-        ("flipped", tokens >= rows),
+        ("full", queries == queries),
+        ("causal", tokens <= queries),
+        ("strict", tokens < queries),
+        ("next", tokens <= queries + 1),
+        ("flipped", tokens >= queries),
     ):
         if torch.equal(reads, allowed.expand_as(reads)):
             return name
-    if not bool((reads & (tokens > rows)).any()):
+    if not bool((reads & (tokens > queries)).any()):
         return "causal within a window"
-    if not bool((reads & (tokens != rows)).any()):
+    if not bool((reads & (tokens != queries)).any()):
         return "own token only"
     return "other"

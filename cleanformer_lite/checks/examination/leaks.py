@@ -52,7 +52,7 @@ def say_why(exam: Examination, label: str, tried: list[Tried], hidden: int) -> N
         return
     tried = [t for t in tried if t.changes and _is_free(bench, t)] or tried
     least = min(tried, key=lambda t: t.left if t.changes else float("inf"))
-    if _hides_rows(bench, least.form, exam.heads, hidden):
+    if _hides_queries(bench, least.form, exam.heads, hidden):
         exam.bug(
             named(
                 "mask_on_queries",
@@ -141,15 +141,15 @@ def _name_the_leak(exam: Examination, form: Form, hidden: int) -> str:
 
 
 @torch.no_grad()
-def _hides_rows(bench: Bench, form: Form, heads: int, hidden: int) -> bool:
+def _hides_queries(bench: Bench, form: Form, heads: int, hidden: int) -> bool:
     """Say whether hiding a token changes its own row and no other."""
     if bench.is_cross:
         return False
     allowed = everything(bench)
-    plain = bench.tokens(bench.call(**{form.name: form.make(allowed, heads)}).output)
+    unmasked = bench.tokens(bench.call(**{form.name: form.make(allowed, heads)}).output)
     allowed[:, :, hidden] = False
     used = bench.tokens(bench.call(**{form.name: form.make(allowed, heads)}).output)
-    rows = [row for row in range(plain.shape[1]) if row != hidden]
-    return not differ(used[:, rows], plain[:, rows], plain) and differ(
-        used[:, hidden], plain[:, hidden], plain
+    others = [row for row in range(unmasked.shape[1]) if row != hidden]
+    return not differ(used[:, others], unmasked[:, others], unmasked) and differ(
+        used[:, hidden], unmasked[:, hidden], unmasked
     )

@@ -159,21 +159,21 @@ def try_form(bench: Bench, form: Form, heads: int, hidden: int) -> Tried:
     used = {form.name: form.make(allowed, heads)}
     other = bench.changed(hidden)
     last = bench.changed(bench.keys - 1)
-    plain, moved = (bench.tokens(bench.call(x, **free).output) for x in (None, other))
+    unmasked, changed = (bench.tokens(bench.call(x, **free).output) for x in (None, other))
     masked, left = (bench.tokens(bench.call(x, **used).output) for x in (None, other))
     rest = bench.tokens(bench.call(last, **used).output)
-    rows = [row for row in range(plain.shape[1]) if row != hidden or bench.is_cross]
-    top = max(float(plain.nan_to_num().abs().max()), 1e-3)
+    others = [row for row in range(unmasked.shape[1]) if row != hidden or bench.is_cross]
+    top = max(float(unmasked.nan_to_num().abs().max()), 1e-3)
 
     def gap(ours: Tensor, theirs: Tensor) -> float:
-        step = (ours - theirs)[:, rows].abs()
+        step = (ours - theirs)[:, others].abs()
         return float(step.nan_to_num(0.0 if form.says == "add" else torch.inf).max()) / top
 
     reads_others = gap(rest, masked) > TOLERANCE or bench.keys < 3
     return Tried(
         form,
         gap(left, masked) if reads_others else float("inf"),  # all is hidden: not what it says
-        gap(moved, plain),
-        differ(masked, plain, plain),
-        bool(plain.isfinite().all()) and not bool(masked[:, rows].isfinite().all()),
+        gap(changed, unmasked),
+        differ(masked, unmasked, unmasked),
+        bool(unmasked.isfinite().all()) and not bool(masked[:, others].isfinite().all()),
     )

@@ -148,11 +148,11 @@ def _ask_one(exam: Examination, form: Form) -> bool:
     """Ask all about one mask in the form that hides a key."""
     found = len(exam.report.findings)
     for question in (
-        _rows_are_whole,
+        _weights_sum_to_one,
         _fill_is_low,
         _samples_have_their_own,
         _pairs_are_not_turned,
-        _blind_rows,
+        _blind_queries,
     ):
         try:
             question(exam, form)
@@ -161,7 +161,7 @@ def _ask_one(exam: Examination, form: Form) -> bool:
     return len(exam.report.findings) == found
 
 
-def _rows_are_whole(exam: Examination, form: Form) -> None:
+def _weights_sum_to_one(exam: Examination, form: Form) -> None:
     """what is left of the weights sums to one"""
     asked = (exam.bench, form, exam.heads)
     case = sum_of_shares(*asked) or mean_of_equals(*asked)
@@ -216,8 +216,8 @@ def _falls_on_others(exam: Examination, form: Form) -> str:
     used = {form.name: form.make(allowed, exam.heads)}
     before = bench.tokens(bench.call(**used).output)
     after = bench.tokens(bench.call(bench.changed(1), **used).output)
-    rows = [row for row in range(before.shape[1]) if row != 1 or bench.is_cross]
-    if differ(after[0, rows], before[0, rows], before):
+    others = [row for row in range(before.shape[1]) if row != 1 or bench.is_cross]
+    if differ(after[0, others], before[0, others], before):
         return "sample 0 reads it"
     free = bench.tokens(bench.call(**{form.name: form.make(everything(bench), exam.heads)}).output)
     return "sample 1 changes" if differ(before[1:], free[1:], free) else ""
@@ -232,11 +232,11 @@ def _pairs_are_not_turned(exam: Examination, form: Form) -> None:
     allowed = everything(bench)
     allowed[:, 2, 1] = False
     used: dict[str, Any] = {form.name: form.make(allowed, exam.heads)}
-    moved, chosen = influence(bench, **used)
+    changes, chosen = influence(bench, **used)
     free: dict[str, Any] = {form.name: form.make(everything(bench), exam.heads)}
     base, _ = influence(bench, **free)
     column = chosen.index(1)
-    if float(base[2, column]) > TOLERANCE and float(moved[2, column]) > TOLERANCE:
+    if float(base[2, column]) > TOLERANCE and float(changes[2, column]) > TOLERANCE:
         exam.bug(
             named(
                 "mask_on_queries",
@@ -248,7 +248,7 @@ def _pairs_are_not_turned(exam: Examination, form: Form) -> None:
         )
 
 
-def _blind_rows(exam: Examination, form: Form) -> None:
+def _blind_queries(exam: Examination, form: Form) -> None:
     """a query that may attend to nothing"""
     bench = exam.bench
     allowed = everything(bench)

@@ -163,8 +163,8 @@ def scores_read_their_tokens(exam: Examination, insight: Insight) -> bool | None
             )[0]
             if gradient is None:
                 raise NotAskedError("scores have no gradient")
-            moved = bench.tokens(gradient).abs().amax(-1)
-            read = {int(i) for i in (moved[0] > 1e-6 * moved.max()).nonzero()}
+            change = bench.tokens(gradient).abs().amax(-1)
+            read = {int(i) for i in (change[0] > 1e-6 * change.max()).nonzero()}
             if not read <= wanted and not _is_window(read, wanted):
                 strangers = sorted(read - wanted)
                 exam.bug(

@@ -26,8 +26,8 @@ DETACH = 2
 CAPABILITIES_VERSION = 0x20080522
 
 
-def confine(workplace: Path, user: int | None, keeper: int, processes: int = 0) -> None:
-    """Give up, for good, all that an answer does not need, and end when the keeper ends.
+def confine(workplace: Path, user: int | None, supervisor: int, processes: int = 0) -> None:
+    """Give up, for good, all that an answer does not need, and end when the supervisor ends.
 
     `workplace` is the folder that it may write in; `user` the user that it becomes, if any;
     `processes` how many it may start.
@@ -40,7 +40,7 @@ def confine(workplace: Path, user: int | None, keeper: int, processes: int = 0) 
         os.setgid(user)
         os.setuid(user)
     _drop_capabilities()
-    end_with(keeper)  # a change of user makes the system forget it, a filter forbids to ask
+    end_with(supervisor)  # a change of user makes the system forget it, a filter forbids to ask
     seccomp.restrict(processes)
 
 

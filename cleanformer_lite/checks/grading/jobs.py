@@ -10,11 +10,15 @@ import linecache
 import os
 import sys
 import tempfile
+from contextlib import suppress
+from functools import partial
+from inspect import CO_COROUTINE
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from cleanformer_lite.checks import EXERCISES, NoAnswer, Observations, observe
+from cleanformer_lite.checks.grading import taken
 from cleanformer_lite.checks.grading.confine import confine
 from cleanformer_lite.checks.grading.limits import Limits, apply_limits
 from cleanformer_lite.checks.grading.result import judge_attempt
@@ -28,15 +32,15 @@ from cleanformer_lite.checks.grading.statements import (
     file_of,
     parse,
 )
-from cleanformer_lite.checks.grading.wire import BadFrame, encode
+from cleanformer_lite.checks.grading.wire import BadFrame, encode, encode_note
 
 MOST_NOTES = 5
 LONGEST_NOTE = 300
-LOOK_TWICE = ("cleanformer_lite", "sys.modules", "importlib", "__import__", "_getframe", "gc.get_")
+_write = os.write  # an answer may replace it
 
 
 def run(
-    keeper: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
+    supervisor: int, job: int, result: int, workplace: Path, user: int | None, limits: Limits
 ) -> None:
     """Do the job that can be read from one file descriptor, and write what came to the other.
 
@@ -50,7 +54,9 @@ def run(
     os.environ.update(TMPDIR=str(workplace), HOME=str(workplace))
     tempfile.tempdir = None
     apply_limits(limits)
-    confine(workplace, user, keeper, limits.processes)
+    confine(workplace, user, supervisor, limits.processes)
+    if task["kind"] == "answer":
+        taken.begin(partial(_send_note, result))
     do = {"read": _read, "answer": _answer, "judge": _judge}[task["kind"]]
     _send(result, do(task, body, limits))
     os._exit(0)
@@ -68,11 +74,16 @@ def _close_all_but(*kept: int) -> None:
     os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
+def _send_note(result: int, text: str) -> None:
+    """Tell what an answer took, before it goes on: nothing that it does later can unsay it."""
+    _send(result, encode_note(text))
+
+
 def _send(result: int, frame: bytes) -> None:
     """Write all bytes to a pipe, which takes some at a time."""
     view = memoryview(frame)
     while view:
-        view = view[os.write(result, view) :]
+        view = view[_write(result, view) :]
 
 
 # ------------------------------------------------------------------------------------------- read
@@ -137,14 +148,13 @@ def _outline(
 ) -> dict[str, Any]:
     """Say what one exercise needs of a file, and what a teacher may want to look at."""
     kept = needed(statements, entry_point)
-    text = "\n".join(statement.piece.text for statement in kept)
+    numbers = {id(statement): number for number, statement in enumerate(statements)}
     defined = frozenset[str]().union(*(s.writes for s in kept if s.defines)) - {entry_point}
     return {
-        "code": [_triple(statement.piece) for statement in kept],
+        "code": [numbers[id(statement)] for statement in kept],  # of `whole`: text is sent once
         "broken": [f"{p.place}: {p.error}"[:LONGEST_NOTE] for p in broken if entry_point in p.text],
         "hides": hides_something(statements, kept, entry_point),
         "rests_on": sorted(names[name] for name in defined if name in names),
-        "mentions": [word for word in LOOK_TWICE if word in text],
     }
 
 
@@ -181,15 +191,23 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
     watch = observe  # an answer may replace the one in cleanformer_lite.checks
     pieces = [Piece(*triple) for triple in task["code"]]
     module, notes = _execute(pieces)
+    for name in task["right"]:
+        vars(module)[EXERCISES[name].entry_point] = _right_answer(name)
     message: dict[str, Any] = {"outcome": "missing", "error": "", "notes": notes[:MOST_NOTES]}
     if exercise.entry_point not in vars(module):
         errors = notes or task["broken"]
         return message | ({"outcome": "raised", "error": errors[0]} if errors else {}), NoAnswer()
+    taken.look_at(vars(module)[exercise.entry_point])
     try:
         observations = watch(exercise, vars(module)[exercise.entry_point], task["seed"])
     except BaseException as error:
         return message | {"outcome": "raised", "error": _text_of(error)}, NoAnswer()
     return message | {"outcome": "observed"}, observations
+
+
+def _right_answer(name: str) -> Any:
+    """Return a right answer to an exercise that asks for a function, None for another exercise."""
+    return getattr(EXERCISES[name].probe, "reference", None)
 
 
 def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
@@ -203,10 +221,19 @@ def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
         try:
             code = compile_piece(piece, flags)
             flags |= code.co_flags & FUTURE
-            exec(code, vars(module))
+            _run(code, vars(module))
         except BaseException as error:
             notes.append(f"{piece.place}: {_text_of(error)}"[:LONGEST_NOTE])
     return module, notes
+
+
+def _run(code: CodeType, names: dict[str, Any]) -> None:
+    """Run a statement; one that awaits goes on at once, and may not need anything to go on by."""
+    result = eval(code, names)
+    if code.co_flags & CO_COROUTINE:
+        with suppress(StopIteration):
+            while True:
+                result.send(None)
 
 
 def _show_source(pieces: list[Piece]) -> None:

@@ -35,7 +35,7 @@ def write_all(out: Path, course: Course, sandbox: Sandbox) -> list[Path]:
 
     Raises: OSError if one cannot be written; it is then as it was before.
     """
-    (out / "learners").mkdir(exist_ok=True)
+    (out / "learners").mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in _texts(course, sandbox):
         written.append(write_file(out / name, text))
@@ -45,8 +45,8 @@ def write_all(out: Path, course: Course, sandbox: Sandbox) -> list[Path]:
 
 def _texts(course: Course, sandbox: Sandbox) -> Iterator[tuple[str, str]]:
     """Yield each file's name and text."""
-    rows = [result for learner in course.learners for result in learner.results.values()]
-    cells = (_cells(result) for result in rows)
+    results = [result for learner in course.learners for result in learner.results.values()]
+    cells = (_cells(result) for result in results)
     yield "grades.csv", as_csv((*COLUMNS, *MORE_COLUMNS), cells)
     yield "grades.json", as_json(_everything(course, sandbox))
     yield "learners.csv", as_csv(*_learners_table(course))
@@ -62,7 +62,7 @@ def _texts(course: Course, sandbox: Sandbox) -> Iterator[tuple[str, str]]:
             *(met.species, len(met.surely), round(len(met.surely) / handed_in, 3)),
             *(len(met.possibly), " ".join(sorted(met.exercises)), met.names()),
         )
-        for met in count(rows)
+        for met in count(results)
     )
     yield "misconceptions.csv", as_csv(columns, lines)
     yield from texts(course)

@@ -12,7 +12,11 @@ from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import Submission, printable
 
 MOST_TIMEOUTS = 3  # of one file
-NOT_RUN = f"not run: {MOST_TIMEOUTS} answers of this file ran out of time"
+NOT_RUN = "not run"
+LOOK_TWICE = (
+    *("cleanformer_lite", "sys.modules", "importlib", "__import__", "_getframe", "gc.get_"),
+    *("__subclasses__", "__globals__", "__builtins__", "ctypes", "pickle", "marshal", "base64"),
+)
 ALIKE_FROM = 200  # characters: shorter answers are alike by chance
 
 
@@ -123,27 +127,57 @@ def grade_paper(
         outline = paper.outlines[exercise]
         attempts.append(runner.run(exercise, outline["code"], seed, outline["broken"]))
         timeouts += attempts[-1].timed_out
-    results = {result.exercise: result for result in runner.judge(attempts)}
+    results = {r.exercise: _with_flags(paper, r) for r in runner.judge(attempts)}
     again = []
     for exercise, result in results.items():
-        hides = paper.outlines[exercise]["hides"]
-        if hides and not result.passed and timeouts < MOST_TIMEOUTS:
-            again.append(
-                runner.run(exercise, paper.whole, seed, paper.outlines[exercise]["broken"])
-            )
+        outline = paper.outlines[exercise]
+        if outline["hides"] and not result.passed and timeouts < MOST_TIMEOUTS:
+            again.append(runner.run(exercise, paper.whole, seed, outline["broken"]))
             timeouts += again[-1].timed_out
     for result in runner.judge(again):
-        if result.passed or results[result.exercise].status in ("missing", "crashed"):
+        first = results[result.exercise]
+        if result.passed or (first.status in ("missing", "crashed") and result.status != "timeout"):
             note = "the whole file was run: a part of it did not answer the exercise"
-            results[result.exercise] = replace(result, notes=(note, *result.notes))
-    return [_with_flags(paper, result) for result in (*results.values(), *given_up)]
+            result = replace(result, notes=(note, *result.notes))
+            results[result.exercise] = _with_flags(paper, result, whole=True)
+        elif result.status == "timeout":
+            note = "the whole file was run, too, and did not end in time"
+            results[result.exercise] = replace(first, notes=(*first.notes, note))
+    blamed = _blame_others(runner, paper, list(results.values()), seed)
+    return [*blamed, *given_up]
 
 
-def _with_flags(paper: Paper, result: Result) -> Result:
-    """Note what a teacher may want to look at, and a fingerprint of code that is long enough."""
-    text = "".join(text for _, _, text in paper.outlines[result.exercise]["code"])
+def _blame_others(
+    runner: Runner, paper: Paper, results: Sequence[Result], seed: int
+) -> list[Result]:
+    """Try wrong answers once more with right ones in place of those that they rest on."""
+    attempts = [
+        runner.run(result.exercise, outline["code"], seed, outline["broken"], outline["rests_on"])
+        for result in results
+        if (outline := paper.outlines[result.exercise])["rests_on"]
+        and result.status in ("failed", "crashed")
+    ]
+    right = {result.exercise for result in runner.judge(attempts) if result.passed}
+    return [_blaming(paper, result) if result.exercise in right else result for result in results]
+
+
+def _blaming(paper: Paper, result: Result) -> Result:
+    """Say that an answer is right but for what it rests on."""
+    names = " and ".join(paper.outlines[result.exercise]["rests_on"])
+    note = f"this answer is right: it fails only because your answer to {names} does"
+    return replace(result, notes=(*result.notes, note))
+
+
+def _with_flags(paper: Paper, result: Result, whole: bool = False) -> Result:
+    """Note what a teacher may want to look at, and a fingerprint of code that is long enough.
+
+    Both concern the code that was run: what the exercise needs, or the `whole` file.
+    """
+    code = paper.whole if whole else paper.outlines[result.exercise]["code"]
+    text = "\n".join(text for _, _, text in code)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-    flags = tuple(f"mentions {word}" for word in paper.outlines[result.exercise]["mentions"])
+    mentions = (f"mentions {word}" for word in LOOK_TWICE if word in text)
+    flags = (*mentions, *result.flags)
     return replace(result, flags=flags, digest=digest if len(text) >= ALIKE_FROM else "")
 
 
@@ -152,11 +186,15 @@ def say_what_it_rests_on(paper: Paper, results: Sequence[Result]) -> list[Result
     wrong = {r.exercise for r in results if not r.passed and r.status != "missing"}
     named = []
     for result in results:
+        if result.message == NOT_RUN:
+            why = f"{NOT_RUN}: {MOST_TIMEOUTS} answers of {paper.submission} ran out of time"
+            result = without_points(EXERCISES[result.exercise], "timeout", why)
         below = paper.outlines.get(result.exercise, {}).get("rests_on", ())
+        advice = ": mend that one first" if result.exercise in wrong else ""
         notes = tuple(
-            f"it rests on your answer to {name}, which does not pass: mend that one first"
+            f"it rests on your answer to {name}, which does not pass{advice}"
             for name in below
-            if name in wrong and result.exercise in wrong
+            if name in wrong and result.status != "missing"
         )
         named.append(
             replace(

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cleanformer_lite.checks import Exercise, NoAnswer, Observations, Report, judge
-from cleanformer_lite.checks.grading.submissions import printable
-from cleanformer_lite.checks.grading.wire import BadFrame, decode
+from cleanformer_lite.checks.grading.submissions import one_line, printable
+from cleanformer_lite.checks.grading.wire import BadFrame, decode, without_notes
 from cleanformer_lite.checks.observations import texts
 
 
@@ -75,6 +75,7 @@ def judge_attempt(
     exercise: Exercise, frame: bytes | None, ended: dict[str, Any], nonce: str, seed: int
 ) -> Result:
     """Judge what was observed; without observations there are no points, whatever the reason."""
+    taken, frame = ([], None) if frame is None else without_notes(frame)
     seen = understand(frame, ended, nonce)
     report = _reported(exercise, seen, seed)
     tried = seen.status == "observed" and report.status in ("passed", "failed")
@@ -82,6 +83,7 @@ def judge_attempt(
         report,
         tried=tried,
         notes=seen.notes,
+        flags=tuple(dict.fromkeys(one_line(note) for note in taken)),
         cpu_seconds=round(ended["cpu_seconds"], 4),
         peak_kib=ended["peak_kib"],
     )

@@ -22,15 +22,18 @@ ISOLATION = ("auto", "bubblewrap", "kernel", "none")
 SHARED_BYTES = 256 * MIB
 RIGHTS_OF_ROOT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_ADMIN")
 INSTALL = """\
-Too little keeps answers away from your files on this machine ({found}).
+Too little keeps answers away from your files on this machine: {found}.
+Bubblewrap does not run here: {trouble}.
 Grade on Linux 5.13 or later, best with bubblewrap (Debian and Ubuntu: apt install bubblewrap).
 If you trust every submission, or grade inside a container or a virtual machine that you throw
 away afterwards, --isolation none goes on with what there is."""
 ALWAYS_OPEN = (
-    "An answer can import this package and take the reference from it, or copy the solutions that "
-    "the book prints. grades.json names answers that mention the package, and answers that are "
-    "alike to the character: look at them. Who hides the import, in text that is decoded or by "
-    "names put together at run time, is not named.",
+    "An answer can take a right one from this package, or copy the solutions that the book prints. "
+    "That cannot be prevented, but it is noticed: grades.json names answers that mention, read, "
+    "call, unpickle, copy or open what is ours, that look into the interpreter, and that are alike "
+    "to the character. Look at them. What is noticed is sent at once, so nothing can unsay it; but "
+    "who knows how it is noticed can get around it, such as by taking a right answer's source, "
+    "unseen by Python, and changing it.",
     "An answer can invent the observations about itself. They are drawn from a seed that it "
     "learns when it starts, so it needs a right answer to invent right ones.",
     "Answers that run at the same time share the processors and the memory's bandwidth: one can "
@@ -108,7 +111,7 @@ def require(isolation: str) -> Sandbox:
     """
     sandbox = choose(isolation)
     if isolation != "none" and not sandbox.enough:
-        raise ValueError(INSTALL.format(found=sandbox))
+        raise ValueError(INSTALL.format(found=sandbox, trouble=_bubblewrap_trouble()))
     return sandbox
 
 

@@ -36,7 +36,7 @@ class WarmProcess:
         self.line: socket.socket | None = None
 
     def new_slot(self, number: int) -> socket.socket:
-        """Have a keeper forked, and return the line to it.
+        """Have a supervisor forked, and return the line to it.
 
         Raises: SlotLost once everything is closed.
         """
@@ -87,7 +87,7 @@ class WarmProcess:
         self.line = ours
 
     def stop(self) -> None:
-        """End the process; its keepers end when their lines are closed."""
+        """End the process; its supervisors end when their lines are closed."""
         if self.line is not None:
             self.line.close()
         if self.process is not None:

@@ -19,6 +19,8 @@ DTYPES = (
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
 )
 MOST_OBSERVATIONS = 10_000
+MOST_NOTES = 16
+NOTE = b"\xff" * 8  # a frame cannot begin so: it would be 2^64 bytes long
 _HEADER = "header"
 _TENSOR = "tensor"
 _RECORD = "record"
@@ -27,6 +29,23 @@ _NAMED = "named"
 
 class BadFrame(ValueError):  # noqa: N818 (it reads as what it is)
     """Bytes that are no message of ours: cut short, too long, forged, or of the wrong kind."""
+
+
+def encode_note(text: str) -> bytes:
+    """Write a short sentence as bytes that may stand before a frame."""
+    content = text.encode("utf-8", "replace")[:255]
+    return NOTE + bytes([len(content)]) + content
+
+
+def without_notes(frame: bytes) -> tuple[list[str], bytes]:
+    """Take off the sentences that stand before a frame; whoever sent them may be hostile."""
+    notes: list[str] = []
+    begin = len(NOTE) + 1
+    while frame.startswith(NOTE) and len(frame) >= begin and len(notes) < MOST_NOTES:
+        end = begin + frame[begin - 1]
+        notes.append(frame[begin:end].decode("utf-8", "replace"))
+        frame = frame[end:]
+    return notes, frame
 
 
 def encode(message: dict[str, Any], observations: Observations, limit: int) -> bytes:

@@ -158,6 +158,7 @@ class NudgeCancels:
 @mistake(
     cause="the joint projection is cut head by head, or number by number, instead of in thirds",
     symptom="shapes are right and it trains; weights from elsewhere give nonsense",
+    thread="NVIDIA-NeMo/RL#2802",
     hints=(
         "Let the projection count 1, 2, 3, ... and write down what should be query.",
         "Which axis comes first when you cut 3E numbers: the three parts, or the heads?",

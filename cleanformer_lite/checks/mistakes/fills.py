@@ -134,7 +134,7 @@ def _weak_fill(evidence: Evidence, failed: tuple[str, ...]) -> bool:
         return False
     for comparison in evidence.comparisons:
         right = Attention(comparison.reading, LARGE.num_heads)
-        if comparison.reading.is_whole and comparison.same(right, "plain"):
+        if comparison.reading.is_whole and comparison.same(right, "unmasked"):
             for name in ("padded", "loud"):
                 call = evidence.calls["large"][name]
                 query, key, _ = right.parts(call.x)

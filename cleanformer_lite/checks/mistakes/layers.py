@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.parameters import (
+    parameters_before_output,
+    parameters_behind_a_map,
     reads_whole_input,
-    weights_before_output,
-    weights_behind_a_map,
 )
-from cleanformer_lite.checks.engine.properties import MOVED
+from cleanformer_lite.checks.engine.properties import NOTICEABLE
 from cleanformer_lite.checks.engine.references import (
     count_parameters,
     run_heads,
@@ -67,6 +67,30 @@ def _count_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
     return count_wrongly
 
 
+def _sliced_in_a_list(embed_dim: int, num_heads: int) -> nn.Module:
+    """Take the heads of a sliced module out of its `nn.ModuleList`, and keep them in a list."""
+    module = with_weights(SlicedMultiHeadAttention)(embed_dim, num_heads)
+    sliced: Any = module.attention
+    heads = list(sliced.heads)
+    del sliced.heads
+    sliced.heads = heads
+    return module
+
+
+def _sliced_anew(embed_dim: int, num_heads: int) -> Any:
+    """Make the heads of a sliced module anew in every call."""
+    module: Any = with_weights(SlicedMultiHeadAttention)(embed_dim, num_heads)
+    del module.attention.heads
+    module.register_forward_pre_hook(_with_new_heads)
+    return module
+
+
+def _with_new_heads(module: nn.Module, _: Any) -> None:
+    sliced: Any = module.attention
+    heads = (SingleHeadAttention(sliced.head_dim, bias=False) for _ in range(sliced.num_heads))
+    sliced.__dict__["heads"] = list(heads)
+
+
 def _new_in_every_call(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     is_new = evidence.observed.graph.fresh > 0
     return is_new and (not _is_wide(evidence) or "calls_agree" in failed)
@@ -91,7 +115,8 @@ class BuiltInForward(HeadsBuiltInForward):
         "registration_bug.count": (
             _count_with("built_in_forward"),
             _count_with("built_in_forward", "plain_list"),
-        )
+        ),
+        "sliced_heads.module": (_sliced_anew,),
     }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
@@ -122,7 +147,10 @@ def _hidden_from_the_module(evidence: Evidence, failed: tuple[str, ...]) -> bool
 class PlainList(HeadsInPlainList):
     """The package's own, with the signature of the exercises."""
 
-    forms = {"registration_bug.count": (_count_with("plain_list"),)}
+    forms = {
+        "registration_bug.count": (_count_with("plain_list"),),
+        "sliced_heads.module": (_sliced_in_a_list,),
+    }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__(embed_dim, num_heads, dropout=dropout)
@@ -145,18 +173,18 @@ def _copy_first_head(looped: Any, split: Any) -> None:
 def _one_map_for_all(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights:
         inputs, biases = 3 * LARGE.head_dim * LARGE.embed_dim, 3 * LARGE.head_dim
-        return weights_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
+        return parameters_before_output(evidence, inputs, biases) and reads_whole_input(evidence)
     if set(failed) <= {"parameter_count", "equal_to_torch"} and _some_parts_of_one_head(evidence):
         return not heads_share(evidence, "key")
-    weights = evidence.weights("large", "plain")
-    alike = (weights - weights[:, :1]).abs().max() <= MOVED
+    weights = evidence.weights("large", "unmasked")
+    alike = (weights - weights[:, :1]).abs().max() <= NOTICEABLE
     wide = _is_wide(evidence) and not _one_of_many(evidence)
     return bool(alike) and evidence.observed.graph.unregistered == 0 and not wide
 
 
 def _one_of_many(evidence: Evidence) -> bool:
     """Say whether there are weights for every head, and a map comes from those of one."""
-    return 0 < weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim
+    return 0 < parameters_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim
 
 
 def _some_parts_of_one_head(evidence: Evidence) -> bool:
@@ -177,10 +205,10 @@ def _is_wide(evidence: Evidence) -> bool:
 def _one_wide_map(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights or not _is_wide(evidence):
         return False
-    if weights_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim:
+    if parameters_behind_a_map(evidence) <= 2 * LARGE.head_dim * LARGE.embed_dim:
         return False
-    weights = evidence.weights("large", "plain")
-    return bool((weights - weights[:, :1]).abs().max() <= MOVED)
+    weights = evidence.weights("large", "unmasked")
+    return bool((weights - weights[:, :1]).abs().max() <= NOTICEABLE)
 
 
 @mistake(

@@ -95,7 +95,7 @@ class MergeMixesBatchAndTokens(Attention):
 
 
 def _view_does_not_fit(evidence: Evidence, failed: tuple[str, ...]) -> bool:
-    errors = [evidence.call(label, "plain").error for label in TRIALS]
+    errors = [evidence.call(label, "unmasked").error for label in TRIALS]
     return any(e is not None and "view size is not compatible" in e.text for e in errors)
 
 
@@ -159,8 +159,9 @@ class BatchFirstForgotten(Attention):
 
 
 @mistake(
-    cause="an `einsum` has two letters exchanged, and equal sizes hide it",
+    cause="an `einsum` has two letters of the map, or of a matrix, exchanged; equal sizes hide it",
     symptom="it runs as long as the two sizes are equal",
+    thread="rasbt/LLMs-from-scratch#857",
     hints=(
         "Try queries and keys of different numbers, or change the last token alone.",
         "Read your `einsum` letters aloud: which axis is summed over, query or key?",

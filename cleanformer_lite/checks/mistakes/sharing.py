@@ -1,19 +1,22 @@
 """Mistakes in what makes query, key and value, and what becomes of heads. Wrong on purpose."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine import references
-from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.attention import Attention, AttentionModule
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.layouts import Projections
 from cleanformer_lite.checks.engine.parameters import (
     matrices,
+    parameters_before_output,
     reads_whole_input,
-    weights_before_output,
 )
-from cleanformer_lite.checks.engine.properties import moved_heads
+from cleanformer_lite.checks.engine.properties import heads_changed_by
 from cleanformer_lite.checks.engine.trials import LARGE
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.checks.mistakes.layers import OF_ANOTHER_COUNT, Pair
@@ -178,13 +181,13 @@ def _a_slice_for_each_head(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     if not evidence.contract.weights:
         square, width = LARGE.head_dim**2, LARGE.head_dim
         small = (
-            weights_before_output(evidence, 3 * n * square, 3 * n * width)
+            parameters_before_output(evidence, 3 * n * square, 3 * n * width)
             for n in (1, LARGE.num_heads)
         )
         return any(small) and not reads_whole_input(evidence)
     heads = torch.arange(LARGE.num_heads)
     return all(
-        bool((moved_heads(evidence, name) == (heads == owner)).all())
+        bool((heads_changed_by(evidence, name) == (heads == owner)).all())
         for name, owner in (("nudge_first", 0), ("nudge_last", LARGE.num_heads - 1))
     )
 
@@ -218,3 +221,32 @@ class SplitBeforeProjection(nn.Module):
         query, key, value = self.q_proj(part), self.k_proj(part), self.v_proj(part)
         _, weights = references.attention(query, key, value, allowed)
         return self.out_proj(merge_heads(self.dropout(weights) @ value)), weights
+
+
+def _one_bias_too_many(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    biases = evidence.observed.registered.numbers - 4 * LARGE.embed_dim**2
+    return 4 * LARGE.embed_dim < biases <= 8 * LARGE.embed_dim and biases % LARGE.embed_dim == 0
+
+
+@mistake(
+    cause="a bias is added to numbers that have one from their layer already",
+    symptom="right results, and more numbers to learn than needed: two biases act as their sum",
+    hints=(
+        "List `named_parameters()`, and add up the biases. How many numbers do they have?",
+        "Which numbers get a bias twice: once in their layer, and once after the split?",
+        "Keep one of the two: `nn.Linear(..., bias=False)`, or no bias of your own.",
+    ),
+    tells=_one_bias_too_many,
+    explains=frozenset({"parameter_count"}),
+)
+class BiasTwice(AttentionModule):
+    """Adds a bias for each head to queries that have one."""
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__(embed_dim, num_heads, dropout)
+        self.head_bias = nn.Parameter(torch.zeros(num_heads, embed_dim // num_heads))
+
+    def projections(self) -> Projections:
+        """Add the second bias to the first."""
+        found = super().projections()
+        return replace(found, query_bias=found.query_bias + self.head_bias.flatten())

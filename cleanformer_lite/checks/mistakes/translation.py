@@ -37,9 +37,9 @@ def _loss_of(
 
 
 def _mean_per_sentence(predict: Any, target: Tensor, padding: int) -> Tensor:
-    rows = range(len(target))
+    samples = range(len(target))
     return torch.stack(
-        [_cost(BEFORE, AFTER)(predict, target[[row]], padding) for row in rows]
+        [_cost(BEFORE, AFTER)(predict, target[[row]], padding) for row in samples]
     ).mean()
 
 

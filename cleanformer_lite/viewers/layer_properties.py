@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-FACTS = {
+PROPERTIES = {
     "registered": "parameters() finds it",
     "in_optimizer": "the optimizer is told of it",
     "gets_gradient": "a gradient arrives",
@@ -22,8 +22,8 @@ FACTS = {
 
 
 @dataclass(frozen=True)
-class LayerFacts:
-    """What holds for one layer, a module with parameters of its own; the texts are in FACTS."""
+class LayerProperties:
+    """What holds for one layer, a module with its own parameters; PROPERTIES has the texts."""
 
     name: str
     kind: str
@@ -40,15 +40,15 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Xray:
-    """The facts of every layer that a call uses, and whether two calls agree."""
+    """The properties of every layer that a call uses, and whether two calls agree."""
 
-    layers: list[LayerFacts]
+    layers: list[LayerProperties]
     calls_agree: bool
 
     def __str__(self) -> str:
         lines = [
-            f"{text:30} {sum(getattr(layer, fact) for layer in self.layers)} of {len(self.layers)}"
-            for fact, text in FACTS.items()
+            f"{text:30} {sum(getattr(layer, name) for layer in self.layers)} of {len(self.layers)}"
+            for name, text in PROPERTIES.items()
         ]
         return "\n".join([*lines, f"{'two calls agree':30} {'yes' if self.calls_agree else 'no'}"])
 
@@ -79,9 +79,9 @@ def xray(module: nn.Module, example: Tensor) -> Xray:
         seen = set(module.parameters())
         saved = {id(value) for value in module.state_dict(keep_vars=True).values()}
         names = names_of(module)
-        moved = moved_layers(module, used)
+        followed = layers_that_follow(module, used)
         layers = [
-            LayerFacts(
+            LayerProperties(
                 name=" = ".join(names.get(layer, ["built during the call"])),
                 kind=type(layer).__name__,
                 numbers=sum(p.numel() for p in own(layer)),
@@ -93,7 +93,7 @@ def xray(module: nn.Module, example: Tensor) -> Xray:
                     for p, old in zip(own(layer), before[layer], strict=True)
                 ),
                 in_state_dict=all(id(p) in saved for p in own(layer)),
-                moves=layer in moved,
+                moves=layer in followed,
                 stays=layer in used_again,
                 own=len(names.get(layer, [""])) == 1,
             )
@@ -128,7 +128,7 @@ def call(module: nn.Module, example: Tensor) -> tuple[Tensor, list[nn.Module]]:
     return output, list(used)
 
 
-def moved_layers(module: nn.Module, used: list[nn.Module]) -> set[nn.Module]:
+def layers_that_follow(module: nn.Module, used: list[nn.Module]) -> set[nn.Module]:
     """Send a module to another dtype, and return the layers that went with it."""
     other = torch.float32 if own(used[0])[0].dtype == torch.float64 else torch.float64
     module.to(other)
