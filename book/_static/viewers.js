@@ -14,13 +14,15 @@
       document.head.append(script);
     }
   };
+  // What is read comes first: a script that is asked for earlier would keep a phone from painting.
+  const afterPaint = (task) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(task)));
   const waiting = () => [...document.querySelectorAll("[data-loads]")];
   const seen = new IntersectionObserver(
     (entries) => {
       for (const { isIntersecting, target } of entries)
         if (isIntersecting) {
           seen.unobserve(target);
-          if (target.matches("[data-loads]")) load(target);
+          afterPaint(() => target.matches("[data-loads]") && load(target));
         }
     },
     { rootMargin: "100% 0px" },

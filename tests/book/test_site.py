@@ -198,6 +198,12 @@ def test_every_column_of_a_table_has_a_name(read: Callable[[str], Read], name: s
     assert '<th scope="col"></th>' not in read(name).text
 
 
+def test_the_search_looks_through_words_not_through_marks(site: Path) -> None:
+    sections = (site / "_static" / "search_sections.js").read_text(encoding="utf8")
+    assert "You see: " in sections  # the text of a line that is broken by hand
+    assert "<br" not in sections
+
+
 def test_nothing_is_published_that_no_page_is_made_of(site: Path) -> None:
     pages = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     assert pages == set(EVERY)
