@@ -78,7 +78,7 @@ def test_the_xray_acts(show: Open) -> None:
 
 def test_tests_turn_cards(show: Open) -> None:
     page = show(viewers.guess_the_broken().page())
-    page.get_by_role("button", name="Reveal").click()
+    page.get_by_role("button", name="Just show me").click()
     page.locator("[data-key=testcausality]").click()
     assert page.locator(".caught").count() == 6
 
