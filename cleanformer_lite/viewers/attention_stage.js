@@ -335,6 +335,8 @@ export default {
     on(board, "pointerleave", () => point(""));
     on(board, "focusin", (event) => keep(keyOf(event)));
     on(board, "click", (event) => keep(keyOf(event)));
+    // Browsers scroll to what has the focus, though nothing is out of sight once it has arrived.
+    on(board, "scroll", () => board.scrollTop && (board.scrollTop = 0));
     on(board, "keydown", (event) => {
       const way = ARROWS[event.key],
         to = way && beside(keyOf(event), ...way);
