@@ -338,6 +338,20 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             (MIX, 'mixed = torch.einsum("nlhs,nlsd->nlhd", dropped, v).reshape(n, l, e)'),
         ),
     ),
+    "bias_twice": (
+        (
+            (INIT, INIT + "\n        self.shift = nn.Parameter(torch.zeros(embed_dim))"),
+            ("self.proj(mixed), weights", "self.proj(mixed) + self.shift, weights"),
+        ),
+        (
+            (
+                INIT,
+                INIT + "\n        self.u = nn.Parameter(torch.zeros(num_heads, 1, "
+                "embed_dim // num_heads))",
+            ),
+            (SPLIT, SPLIT + "\n        v = v + self.u"),
+        ),
+    ),
     "mask_of_the_first": (
         (
             (
