@@ -118,6 +118,11 @@ def test_the_lamp_is_lit_where_gradients_reach_back(walk: Page) -> None:
     ("recipe", "exercise", "answer"),
     [
         ("a bare view", "split_heads.split", lambda x, h: x.view(x.shape[0], h, x.shape[1], -1)),
+        (
+            [".view(N, L, H, D)", "attend", ".reshape(N, L, E)"],
+            "split_heads.split",
+            lambda x, h: x.view(*x.shape[:2], h, -1),
+        ),
         ("a bare merge", "split_heads.merge", lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
         (
             [
