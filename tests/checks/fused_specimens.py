@@ -86,6 +86,13 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         (("math.sqrt(self.d)", "self.d"),),
         (("q, k) / math.sqrt(self.d)", "q * self.d**-0.5, k) * self.d**-0.5"),),
     ),
+    "scaled_by_another_size": (
+        (("math.sqrt(self.d)", "math.sqrt(self.h)"),),
+        (("math.sqrt(self.d)", "l**0.5"),),
+    ),
+    "scale_after_softmax": (
+        ((" / math.sqrt(self.d)", ""), (WEIGHTS, WEIGHTS + " / math.sqrt(self.d)")),
+    ),
     "scaled_by_embed_dim": ((("math.sqrt(self.d)", "math.sqrt(e)"),),),
     "scale_inverted": ((("/ math.sqrt(self.d)", "* math.sqrt(self.d)"),),),
     "scale_missing": (((" / math.sqrt(self.d)", ""),),),

@@ -47,6 +47,8 @@ IN_OUTPUT = (
     "einsum_axes_swapped",
     "softmax_over_queries",
     "scaled_by_embed_dim",
+    "scaled_by_another_size",
+    "scale_after_softmax",
     "scale_without_root",
     "softmax_over_heads",
     "softmax_over_another_axis",

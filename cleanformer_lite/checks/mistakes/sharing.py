@@ -33,6 +33,7 @@ OF_ONE_HEAD = frozenset(
 @mistake(
     cause="all heads share the keys of one",
     symptom="it trains, with less to tell the heads apart",
+    thread="lucidrains/audiolm-pytorch#99",
     hints=(
         "Which weights move the map of the last head?",
         "Look at the keys: how many heads' keys do you make, and which of them does a head use?",
