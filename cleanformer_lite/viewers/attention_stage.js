@@ -283,6 +283,8 @@ export default {
       caption.textContent = captionOf(state.step, all, state);
       const height = narrow() && !timer ? high : Math.max(...plans.map((one) => one.high));
       board.style.height = `${height}px`;
+      // What is hidden may stand outside the board, and would give it a scroll bar.
+      board.style.overflow = w * scale > width + 1 ? "auto hidden" : "clip";
       move(layer, { x: Math.max(0, (width - w * scale) / 2) - x * scale, y: (height - high) / 2 - y * scale });
       layer.style.scale = scale;
       place();
