@@ -8,10 +8,20 @@ from pathlib import Path
 def write_file(path: str | Path, content: str | bytes) -> Path:
     """Write a file whole, or not at all; return where it is. Text is written as UTF-8.
 
-    Raises: OSError if it cannot be written; what stood there before is left as it was.
+    Raises: OSError, naming the file, if it cannot be written; what stood there before is left as it
+        was.
     """
     target = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        _write_beside(target, data)
+    except OSError as error:  # it names the file beside, or none
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
+    return target
+
+
+def _write_beside(target: Path, data: bytes) -> None:
+    """Write a file beside, and put it in its place once it is whole."""
     handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -21,7 +31,6 @@ def write_file(path: str | Path, content: str | bytes) -> Path:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
-    return target
 
 
 def _mode(target: Path) -> int:

@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -61,7 +63,10 @@ def test_every_make_target_that_it_names_exists() -> None:
     assert {"book", "test"} <= set(re.findall(r"make (\w+)", README)) <= targets
 
 
-def test_its_example_runs() -> None:
-    example = re.search(r"```python\n(.*?)```", README, re.S)
-    assert example is not None
-    exec(compile(example.group(1), "README.md", "exec"), {})
+def test_its_examples_run_and_the_first_names_the_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    first, *others = re.findall(r"```python\n(.*?)```", README, re.S)
+    exec(compile(first, "README.md", "exec"), {})
+    assert "BUG [plain_list]" in capsys.readouterr().out
+    assert others
+    for example in others:
+        exec(compile(example, "README.md", "exec"), {})

@@ -7,8 +7,10 @@ near. The first viewer of a page stands where reading begins: it keeps its room 
 
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
+import minify
 from book_styles import viewers_styles
 from sphinx.application import Sphinx
 
@@ -55,7 +57,7 @@ class Page:
         return f"{found['open']}{load}{found['rest']}\n{inside}\n</div>"
 
     def move_viewer(self, found: re.Match[str]) -> str:
-        """Move one viewer's script out, and its data if there is much of it."""
+        """Move one viewer's script out, minified, and its data if there is much of it."""
         name, data, files = found["name"], found["data"], []
         mounted = f'[data-viewer="{name}"]:not([data-mounted])'
         script = found["script"].replace(mounted, '[data-due="@NAME@"]:not([data-mounted])')
@@ -64,13 +66,19 @@ class Page:
             to = f"""document.querySelector('[data-viewer="{name}"] > script')"""
             files.append(self.write(f"{to}.textContent = '{quoted}';\n"))
             data = ""
-        files.append(self.write(f'(() => {{\n"use strict";\n{script}\n}})();\n'))
+        files.append(self.write(minified(f'(() => {{\n"use strict";\n{script}\n}})();\n')))
         kept = f'<script type="application/json">{data}</script>'
         return self.place(found, files, f"{found['static']}\n{kept}")
 
     def move_head_view(self, found: re.Match[str]) -> str:
         """Move the script of bertviz's view out."""
         return self.place(found, [self.write(found["script"] + "\n")], found["static"])
+
+
+@cache
+def minified(script: str) -> str:
+    """Return a script that does the same in fewer letters."""
+    return str(minify.string("application/javascript", script))
 
 
 def known_styles() -> set[str]:

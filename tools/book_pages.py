@@ -14,11 +14,12 @@ from sphinx.writers.html5 import HTML5Translator
 # FontAwesome alone is 527 kB of script, gzipped: book/_static/icons.css draws the few icons shown.
 UNUSED = ["vendor/fontawesome", "locales", "**/*.map", "**/*.LICENSE.txt", "*-macros.html"]
 UNUSED += ["design-tabs.js", "plus.png", "minus.png", "styles/theme.css"]
+# The scripts of theme and Sphinx, 20 times the weight of what book/_static has instead.
+UNUSED += ["scripts", "doctools.js", "documentation_options.js", "sphinx_highlight.js"]
 UNUSED += ["images/logo_binder.svg", "images/logo_deepnote.svg", "images/logo_jupyterhub.svg"]
 # The theme names these in a template, without the digests that make a browser fetch a newer one.
 # By its plain name it would take the last style sheet out again.
 STYLES = ["basic.css", "styles/bootstrap.css", "./styles/pydata-sphinx-theme.css"]
-SCRIPTS = ["scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js"]
 
 
 def drop_unused_files(app: Sphinx, exception: Exception | None) -> None:
@@ -57,7 +58,7 @@ def let_no_page_wait(
     scripts = []
     for script in context.get("script_files", []):
         name, body = str(script.filename or ""), script.attributes.get("body", "")
-        if any(Path(name).match(f"_static/{pattern}") for pattern in UNUSED):
+        if any(Path(name).match(f"_static/{part}") for part in [*UNUSED, "scripts/*"]):
             continue
         if "DOCUMENTATION_OPTIONS.pagename" in body:  # for a switch between versions
             continue
@@ -117,8 +118,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     NotebookClient.coalesce_streams.default_value = True
     for name in STYLES:
         app.add_css_file(name, priority=100)
-    for name in SCRIPTS:
-        app.add_js_file(name)
     app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_cell, depart_HideCellInput))
     app.connect("doctree-read", drop_widget_state)
     app.connect("html-page-context", name_the_works_as_a_list)

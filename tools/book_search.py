@@ -21,13 +21,20 @@ def section_of(node: nodes.Node) -> nodes.Node:
     return node
 
 
+def text_of(node: nodes.Element) -> str:
+    """Return a node's text, a space where a line is broken by hand."""
+    parts = node.findall(lambda part: isinstance(part, nodes.Text | nodes.raw))
+    texts = [part for part in parts if not isinstance(part.parent, nodes.raw)]
+    return "".join(" " if isinstance(part, nodes.raw) else part.astext() for part in texts)
+
+
 def read_sections(doctree: nodes.document) -> Iterator[tuple[str, str, str]]:
     """Yield anchor, heading and text of every section, without the sections inside of it."""
     texts: dict[nodes.Node, list[str]] = {}
     for node in doctree.findall(lambda node: isinstance(node, TEXTS)):
         if "mime_type" in node.parent and len(node.parent.parent.children) > 1:
             continue  # what a terminal would print instead of a picture
-        texts.setdefault(section_of(node), []).append(node.astext())
+        texts.setdefault(section_of(node), []).append(text_of(node))
     for section in doctree.findall(nodes.section):
         title = section.next_node(nodes.title)
         anchor = "" if isinstance(section.parent, nodes.document) else section["ids"][0]

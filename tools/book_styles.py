@@ -26,8 +26,6 @@ LINK = re.compile(
 )
 FILE = re.compile(r"""url\(\s*["']?(?!data:|#|[a-z]+:|/)([^"')\s]+)["']?\s*\)""")
 WORD = re.compile(r"-{0,2}[A-Za-z_][\w-]*")
-# Names that a script puts together from parts.
-MADE = ("tooltip", "bs-tooltip")
 CONDITIONS = ("media", "supports", "container", "layer")
 VARIABLE = re.compile(r"""(?<=[{;])\s*(--bs-[\w-]+)\s*:(?:[^;{}"']|"[^"]*"|'[^']*')*(?:;|(?=}))""")
 
@@ -100,7 +98,7 @@ def purge(rules: Iterable[Any], names: set[str]) -> Iterator[str]:
             selectors = [
                 tinycss2.serialize(selector).strip()
                 for selector in split_at_commas(rule.prelude)
-                if all(name in names or name.startswith(MADE) for name in names_in(selector))
+                if all(name in names for name in names_in(selector))
             ]
             if selectors:
                 body = re.sub(r"\s+", " ", tinycss2.serialize(rule.content)).strip()

@@ -18,6 +18,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cleanformer_lite import (
+    FusedMultiHeadAttention,
     HeadsBuiltInForward,
     HeadsInPlainList,
     LoopedMultiHeadAttention,
@@ -38,6 +39,9 @@ from cleanformer_lite.retrieval import (
     retrieval_accuracy,
     train_retrieval,
 )
+from cleanformer_lite.translation.corpus import as_tensors, three_parts
+from cleanformer_lite.translation.swap_attention import swap_attention
+from cleanformer_lite.translation.training import loss_of, new_model
 
 Numbers = Iterator[tuple[str, float]]
 CLAIMS: dict[str, Callable[[int], Numbers]] = {}
@@ -103,6 +107,14 @@ def plain_list(seed: int) -> Numbers:
     yield "after loading", copy_back_accuracy(loaded, (3,))
     now, then = (m.attention.heads[0].q_proj.weight for m in (model, untrained))  # type: ignore[union-attr,index]
     yield "change of a head's weight", (now - then).abs().max().item()
+
+
+@claim("2: heads in a plain list learn later than the same heads in a ModuleList")
+def later(seed: int) -> Numbers:
+    """Yield in which step the loss first falls below 0.5."""
+    for kind in (HeadsInPlainList, LoopedMultiHeadAttention):
+        _, losses = train_copy_back(lambda kind=kind: kind(32, 4), 32, seed=seed)  # type: ignore[misc]
+        yield kind.__name__, next(step for step, loss in enumerate(losses) if loss < 0.5)
 
 
 @claim("3: two heads make two questions easy; one head needs more of something else")
@@ -194,6 +206,8 @@ def sliced(seed: int) -> Numbers:
     for name, build in trials.items():
         model = train_retrieval(build, "apart", steps=300, seed=seed)
         yield name, retrieval_accuracy(model, "apart")
+    model = train_retrieval(trials["sliced"], "apart", budget=8000, steps=600, seed=seed)
+    yield "sliced with more of everything", retrieval_accuracy(model, "apart")
     yield "bound without matching", accuracy_without_matching()
 
 
@@ -223,6 +237,37 @@ def imitate(seed: int) -> Numbers:
         wanted = teacher(query, memory)
         missed = (student(query, memory) - wanted).var() / wanted.var()
         yield name, missed.item()
+
+
+@claim("6: heads learn through the fused kernel as well")
+def through_the_kernel(seed: int) -> Numbers:
+    """Yield the share of right letters, one and three positions back."""
+    model, _ = train_copy_back(
+        lambda: FusedMultiHeadAttention(32, 2), 32, offsets=(1, 3), seed=seed
+    )
+    yield "right", copy_back_accuracy(model, (1, 3))
+
+
+@claim("7: in five steps of training, looped, split and fused heads do not part in five digits")
+def five_steps(seed: int) -> Numbers:
+    """Yield how far the losses of the loop and the kernel lie from those of the split, at most."""
+    training = three_parts()[0]
+    losses = {}
+    for kind in (SplitMultiHeadAttention, LoopedMultiHeadAttention, FusedMultiHeadAttention):
+        torch.manual_seed(seed)
+        model = swap_attention(new_model(), kind).train()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        losses[kind.__name__] = torch.empty(5)
+        for step in range(5):
+            sources, targets = (texts[32 * step :][:32] for texts in training)
+            loss = loss_of(model, *as_tensors((sources, targets)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[kind.__name__][step] = loss.detach()
+    split = losses.pop("SplitMultiHeadAttention")
+    for name, others in losses.items():
+        yield name, (others - split).abs().max().item()
 
 
 def main() -> None:

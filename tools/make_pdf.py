@@ -2,6 +2,8 @@
 
 import html
 import io
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,14 @@ ALL_DRAWN = (
     "!document.querySelector(':is([data-loads], [data-due]):not([data-mounted], [data-drawn])')"
 )
 SETTINGS = {"prefer_css_page_size": True, "print_background": True, "tagged": True}
+
+
+def lacks_korean() -> bool:
+    """Say whether this machine has fonts, but none with the letters of the Korean dates."""
+    if shutil.which("fc-list") is None:
+        return False
+    found = subprocess.run(["fc-list", ":lang=ko"], capture_output=True, text=True, check=False)
+    return not found.stdout.strip()
 
 
 def pages_in_order(root: Path) -> list[str]:
@@ -154,6 +164,12 @@ def main() -> int:
     if path is None:
         print(f"The PDF is printed by Chromium. {KINDS['chromium'].advice}", file=sys.stderr)
         return 1
+    if lacks_korean():
+        print(
+            "No font here has Korean letters: they are printed as boxes, their reading beside them."
+            " On Debian and Ubuntu: apt install fonts-noto-cjk",
+            file=sys.stderr,
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         writer = make_pdf(ROOT, pages_in_order(ROOT), browser)

@@ -32,7 +32,10 @@ from cleanformer_lite.copy_back import copy_back_accuracy, train_copy_back  # no
 from cleanformer_lite.files import write_file  # noqa: E402
 
 WRITTEN = ROOT / "cleanformer_lite" / "viewers" / "trained_anyway.json"
-TASKS = {"three back": (3,), "one and three back": (1, 3)}
+TASKS = {
+    "the letter three positions back": (3,),
+    "the letters one and three positions back": (1, 3),
+}
 EMBED_DIM, HEADS, STEPS, EVERY, SEED = 32, 4, 250, 10, 0
 RIGHT: dict[str, type[nn.Module]] = {
     "split_heads": SplitMultiHeadAttention,

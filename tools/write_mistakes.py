@@ -161,7 +161,9 @@ def grid(table: Matrix) -> str:
 
 def entry(known: Mistake, row: dict[str, str] | None) -> str:
     """Write about one mistake: what is seen, what it is, its code, and what catches it."""
-    thread = f" Seen in <{known.thread}>." if known.thread else ""
+    thread = (
+        f" Seen in <{known.thread}>." if known.thread else " We know of no public thread on it."
+    )
     parts = [
         f"({known.id})=\n### {known.id}",
         f"**You see:** {known.symptom}.\\\n**It is:** {known.cause}.{thread}",

@@ -5,10 +5,11 @@
   says.id = "letter-says";
   says.setAttribute("role", "tooltip");
   says.hidden = true;
-  const reached = new Set();
-  const letters = [...document.querySelectorAll(".bd-article abbr.letter, .bd-article math mi")].filter(
-    (node) => node.textContent in meanings,
-  );
+  const article = document.querySelector(".bd-article");
+  const letterAt = (target) => {
+    const node = target.closest?.("abbr.letter, math mi");
+    return node && Object.hasOwn(meanings, node.textContent) ? node : null;
+  };
   let shown = null;
 
   const hide = () => {
@@ -32,22 +33,30 @@
     says.style.top = `${above > 56 ? above : box.bottom + 6}px`;
   };
 
-  for (const node of letters) {
-    node.removeAttribute("title"); // or the browser would show it as well
-    node.classList.add("letter");
-    // The first of each kind is a stop of the tab key: all of them would be hundreds.
-    if (node.localName === "abbr" && !reached.has(node.textContent)) {
-      reached.add(node.textContent);
-      node.tabIndex = 0;
-      node.addEventListener("focus", () => show(node));
-      node.addEventListener("blur", hide);
-    }
-    node.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && show(node));
-    node.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hide());
-    node.addEventListener("click", () => show(node));
+  // The first of each kind is a stop of the tab key: all of them would be hundreds.
+  const reached = new Set();
+  for (const node of document.querySelectorAll(".bd-article abbr.letter")) {
+    if (reached.has(node.textContent) || !letterAt(node)) continue;
+    reached.add(node.textContent);
+    node.tabIndex = 0;
+    node.addEventListener("focus", () => show(node));
+    node.addEventListener("blur", hide);
   }
-  document.addEventListener("click", (event) => !event.target.closest?.(".letter") && hide());
+  // The article listens for all of them: a page has hundreds, and each change would cost it a layout.
+  article?.addEventListener("pointerover", ({ target, pointerType }) => {
+    const node = letterAt(target);
+    if (node) {
+      node.removeAttribute("title"); // or the browser would show it as well
+      node.classList.add("letter");
+    }
+    if (pointerType !== "mouse") return;
+    if (node) show(node);
+    else if (shown && shown !== document.activeElement) hide();
+  });
+  article?.addEventListener("pointerleave", () => shown !== document.activeElement && hide());
+  article?.addEventListener("click", ({ target }) => letterAt(target) && show(letterAt(target)));
+  document.addEventListener("click", (event) => !letterAt(event.target) && hide());
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   addEventListener("scroll", () => shown !== document.activeElement && hide(), { passive: true });
-  if (letters.length) document.body.append(says);
+  document.body.append(says);
 }

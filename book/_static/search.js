@@ -7,9 +7,9 @@
   const make = (tag, text = "", properties = {}) => Object.assign(document.createElement(tag), { textContent: text }, properties);
   // Plurals and the like are the same word here: sees, see; heads, head; registered, register.
   const stem = (word) => (word.length > 3 ? word.replace(/(?<=[^s])s$|(?<=er)ed$/, "") : word);
-  // A name in code is found whole and by its words: split_heads, split, heads.
+  // A name in code is found whole and by its words: split_heads, split, heads; sqrt, square, root.
   const clean = (word) => {
-    const whole = word.toLowerCase(), words = whole.split("_").filter((part) => part && !STOP.has(part)).map(stem);
+    const whole = word.toLowerCase(), words = whole.replace(/^sqrt$/, "sqrt_square_root").split("_").filter((part) => part && !STOP.has(part)).map(stem);
     return words.length > 1 ? [whole, ...words] : words[0] ?? null;
   };
   const split = (text) => text.split(/[^\p{L}\p{N}_]+/u).filter((word) => word);

@@ -49,9 +49,10 @@ class Report:
     """The result of one check.
 
     `species` names known mistakes, best first: one if it is certain, several if they cannot be told
-    apart on this answer, none if no known mistake does the same. `failed` holds the names of failed
-    properties in the order in which they are checked, and `broken` the sentence of each.
-    `stage` says which stage of the computation goes wrong first, if that could be read.
+    apart on this answer, none if no known mistake does the same. `failed` holds property names: the
+    one that the counterexample shows, then the others in the order in which they are checked.
+    `broken` says each as a sentence that should be true.
+    `stage` says which stage of the computation goes wrong first, where that could be read.
     """
 
     exercise: str = ""

@@ -1,6 +1,7 @@
 """The commands of teachers: `grade`, `merge`, `isolation`."""
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cleanformer_lite.checks.grading.executors import GradesElsewhere
     from cleanformer_lite.checks.grading.grade import Course
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ABOUT_GRADE = """\
 Grade every notebook and .py file in a folder, and in the folders within it. Each answer runs in a
 process of its own, with limits of time and memory. Expected values never enter that process, and no
@@ -106,7 +108,21 @@ def _add_grade_options(parser: argparse.ArgumentParser) -> None:
 
 
 def grade(arguments: argparse.Namespace) -> int:
-    """Grade, write all files, and print a summary."""
+    """Grade, write all files, and print a summary.
+
+    Raises: ValueError if the disk is full; results so far are kept.
+    """
+    try:
+        return _grade(arguments)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        why = f"{error.filename or arguments.out}: {os.strerror(error.errno).lower()}"
+        again = "make room, and run the same command again: what is graded is kept"
+        raise ValueError(f"{why}; {again}") from error
+
+
+def _grade(arguments: argparse.Namespace) -> int:
     import torch
 
     from cleanformer_lite.checks.grading.grade import grade_folder
@@ -213,6 +229,8 @@ def _summary(course: "Course", out: Path) -> str:
     unlisted = [learner.name for learner in course.learners if not learner.listed]
     if unlisted:
         lines.append(f"not on the roster: {_some(unlisted)}")
+    if course.given_up:
+        lines.append(f"stopped after three time limits: {_some(course.given_up)}")
     if course.skipped:
         named = [f"{name} ({why})" for name, why in course.skipped]
         lines.append(f"{_many(len(named), 'file')} not graded: {_some(named)}")

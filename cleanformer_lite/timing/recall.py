@@ -60,9 +60,10 @@ class Timings:
         if not self.times:
             return f"<p data-follows-theme>{escape(self.source)}</p>"
         head, lines = self.table()
-        titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+        room = 'style="padding:0.1em 0.8em 0.1em 0;text-align:left"'
+        titles = "".join(f'<th scope="col" {room}>{escape(title)}</th>' for title in head)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
+            "<tr>" + "".join(f"<td {room}>{escape(cell)}</td>" for cell in line) + "</tr>"
             for line in lines
         )
         named = escape("; ".join(" ".join(line) for line in lines))

@@ -5,14 +5,15 @@ const [START, END, MOST_PIECES] = [1, 2, 16];
 
 // One letter a weight: a whole number from -31 to 31, times the step of its row.
 const unpack = ({ tensors, letters }) => {
-  const number = Object.fromEntries([...LETTERS].map((letter, i) => [letter, i - 31]));
+  const number = new Int8Array(128);
+  [...LETTERS].forEach((letter, i) => (number[letter.charCodeAt()] = i - 31));
   const weights = {};
   let at = 0;
   for (const [name, shape, steps] of tensors) {
     const columns = shape.at(-1),
-      size = columns * steps.length;
-    const read = (letter, i) => number[letter] * steps[Math.floor(i / columns)];
-    weights[name] = Float32Array.from(letters.slice(at, (at += size)), read);
+      values = (weights[name] = new Float32Array(columns * steps.length));
+    for (let i = 0; i < values.length; i++) values[i] = number[letters.charCodeAt(at + i)] * steps[Math.floor(i / columns)];
+    at += values.length;
   }
   return weights;
 };

@@ -267,7 +267,12 @@ export default {
       make("p", {}, "Point at a token, tap it, or move with the arrow keys. Or click a cell of the map: its row asks, its column is read."),
       words,
       says,
-      make("div", { class: "map-and-shares" }, map, reads),
+      make(
+        "div",
+        { class: "map-and-shares" },
+        make("div", {}, make("div", { class: "note", "aria-hidden": "true" }, "Rows ask ↓, columns are read →"), map),
+        reads,
+      ),
     );
     drawAll();
     for (const trait of ["groups", "temperature"]) model.on("change:" + trait, drawAll);

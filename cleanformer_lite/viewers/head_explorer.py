@@ -189,7 +189,7 @@ def static_group(
         return read
     without = [["with all heads", says[0]]]
     without += [[f"without head {head}", text] for head, text in enumerate(says[1:])]
-    return read + table("What the model says", ["", "text"], without)
+    return read + table("What the model says", ["heads", "text"], without)
 
 
 def check_shares(

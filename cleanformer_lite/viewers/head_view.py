@@ -29,9 +29,9 @@ PAGE = """<div data-head-view="{name}" role="group" aria-label="{title}">
 {script}
 </script>"""
 HELP = (
-    "Lines run from each query (left) to the keys it attends to (right). A square switches its "
-    "head; double-click, or Shift+Enter, shows that head alone. Point at a word, or use the arrow "
-    "keys, to follow one word."
+    "Lines run from each query (left) to the keys it attends to (right). "
+    '<span class="hands">A square switches its head; double-click, or Shift+Enter, shows that head '
+    "alone. Point at a word, or use the arrow keys, to follow one word.</span>"
 )
 
 
@@ -98,12 +98,12 @@ def bertviz_script(weights: Tensor, queries: list[str], keys: list[str] | None) 
 
 
 def spread_out(script: str) -> str:
-    """Let bertviz draw as wide as the frame says, and lines of many heads less pale."""
+    """Let bertviz draw as wide as the frame says, and many heads' lines as dark."""
     for ours, theirs in (
         ("BOXWIDTH = wide;", "BOXWIDTH = 110;"),
         ("BOXHEIGHT = 28;", "BOXHEIGHT = 22.5;"),
         ("MATRIX_WIDTH = full - 2 * wide;", "MATRIX_WIDTH = 115;"),
-        ("return d / Math.sqrt(activeHeads())", "return d / activeHeads()"),
+        ("return 0.85 * d", "return d / activeHeads()"),
     ):
         script = replace_once(script, theirs, ours)
     return script

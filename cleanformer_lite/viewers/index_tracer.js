@@ -187,9 +187,11 @@ export default {
         "aria-label",
         `Memory, front to back: ${t.memory.map((other) => nameOf(other, s)).join(" ")}`,
       );
-      // A row of memory holds whole positions, as many as fit.
+      // A row of memory holds whole positions, as many as fit, or an even part of one.
       const width = memory.firstChild.offsetWidth + 1,
-        fit = Math.max(1, Math.floor(memory.parentNode.clientWidth / width / s.E)) * s.E;
+        most = Math.max(1, Math.floor(memory.parentNode.clientWidth / width)),
+        part = Array.from({ length: s.E }, (_, i) => s.E - i).find((size) => size <= most && s.E % size === 0),
+        fit = most < s.E ? part : Math.floor(most / s.E) * s.E;
       memory.style.maxWidth = `${fit * width}px`;
       memory.append(arrowsOver(memory, t, cell));
     };

@@ -60,7 +60,8 @@ export default {
       run.words = words;
       run.syllables = [...words.join("")];
       run.right = inEnglish(readDay(model.get("day")), pieces);
-      if (writes) Object.assign(run, { pieces: writes, shares: writes.map(() => null), maps: {} });
+      if (kind().python) Object.assign(run, model.get("answer"));
+      else if (writes) Object.assign(run, { pieces: writes, shares: writes.map(() => null), maps: {} });
       else {
         built[model.get("kind")] ??= dateTranslator(sizes, unpack(weights));
         const source = run.syllables.map((syllable) => pieces.indexOf(syllable));
@@ -175,21 +176,24 @@ export default {
         const lift = up * Math.min(34, 10 + Math.abs(a.x - b.x) / 5);
         return `M${a.x} ${y(a)}Q${(a.x + b.x) / 2} ${(y(a) + y(b)) / 2 + lift * 1.6} ${b.x} ${y(b)}`;
       };
+      const apart = (head) => 3 * (head - (heads().length - 1) / 2);
       lines.replaceChildren(
         ...links.flatMap(({ group, head, row, column, share }) => {
           const which = group.split(" ")[0];
           const from = (which === "encoder" ? syllables : written)[row];
           const to = which === "decoder" ? written[column - 1] : syllables[column];
           if (!from || !to) return []; // (start) has no box
+          // Side by side: heads that read the same would hide each other.
+          const [start, end] = [from, to].map((spot) => ({ ...spot, x: spot.x + apart(head) }));
           const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-          const middle = (from.top + to.bottom) / 2;
+          const middle = (start.top + end.bottom) / 2;
           path.setAttribute(
             "d",
             which === "encoder"
-              ? arc(from, to, ({ top }) => top, -1)
+              ? arc(start, end, ({ top }) => top, -1)
               : which === "decoder"
-                ? arc(from, to, ({ bottom }) => bottom, 1)
-                : `M${from.x} ${from.top}C${from.x} ${middle} ${to.x} ${middle} ${to.x} ${to.bottom}`,
+                ? arc(start, end, ({ bottom }) => bottom, 1)
+                : `M${start.x} ${start.top}C${start.x} ${middle} ${end.x} ${middle} ${end.x} ${end.bottom}`,
           );
           path.setAttribute("class", `lt-h${head % 4}` + (group.endsWith("0") ? " early" : ""));
           path.setAttribute("stroke-width", (0.6 + 4 * share).toFixed(2));
@@ -267,7 +271,8 @@ export default {
           style: `--cost: ${share == null || !model.get("revealed") ? 0 : 1 - share}`,
           "aria-pressed": String(!off().includes(key)),
           "aria-label":
-            `${nameOf(key)} on` +
+            nameOf(key) +
+            (off().includes(key) ? " off" : "") +
             (model.get("revealed") && share != null ? `; without it ${two(share)} of the days are right` : ""),
           onclick: () => flip([key], off().includes(key)),
           onfocus: () => look([group, head]),
@@ -276,7 +281,7 @@ export default {
           onmouseleave: () => look(null),
         },
         thumbnail(square),
-        make("span", {}, off().includes(key) ? "off" : String(head)),
+        make("span", {}, off().includes(key) ? `${head} off` : String(head)),
         model.get("revealed") && share != null ? make("span", { class: "lt-cost" }, two(share)) : null,
       );
     };
@@ -405,7 +410,30 @@ export default {
         (run.problems ? `wrong. ${capital(run.problems.join("; "))}. It should be ${quoted(run.right)}.` : "right.") +
         (kind().about ? " " + kind().about : "");
     };
-    const again = make("button", { onclick: () => drawAll(true) }, "Write it again");
+    const again = make(
+      "button",
+      {
+        onclick: () => {
+          run.turn = (run.turn ?? 0) + 1;
+          drawAll(true);
+        },
+      },
+      "Write it again",
+    );
+    // Some models are computed by Python, where there is a kernel to ask.
+    const wish = () => ({ kind: model.get("kind"), day: model.get("day"), off: off(), turn: run.turn ?? 0 });
+    const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+    const askPython = () => {
+      const { to, problem } = model.get("answer");
+      if (same(to, wish())) says.textContent = `Python says: ${problem}`;
+      else if (!model.get("live"))
+        says.textContent = "Python computes this model, and here is none to ask. Run this in a notebook.";
+      else {
+        says.textContent = "Python translates.";
+        if (!same(model.get("asked"), wish())) put(model, "asked", wish());
+      }
+    };
+    const answered = () => same(model.get("answer").to, wish()) && !model.get("answer").problem;
     const bring = async () => {
       const wanted = kind();
       says.textContent = "The weights are on their way.";
@@ -417,11 +445,9 @@ export default {
       }
       if (wanted === kind()) drawAll(true);
     };
-    const drawAll = (fresh) => {
-      if (!run.seen) return;
-      if (kind().file && !kind().weights) return bring();
+    const draw = (fresh) => {
+      run.drawn = true;
       again.hidden = !kind().drawn;
-      translate();
       drawSource();
       drawTarget(fresh);
       drawSays();
@@ -430,6 +456,13 @@ export default {
       drawVerdict();
       legend.hidden = hint.hidden = !every().length;
       look();
+    };
+    const drawAll = (fresh, then = (task) => task()) => {
+      if (!run.seen) return;
+      if (kind().file && !kind().weights) return bring();
+      if (kind().python && !answered()) return askPython();
+      translate();
+      then(() => draw(fresh));
     };
 
     const hint = make(
@@ -476,17 +509,18 @@ export default {
     model.on("change:day", () => (setDay(), drawAll(true)));
     model.on("change:kind", () => (put(model, "off", []), drawAll(true)));
     model.on("change:off", () => drawAll());
+    model.on("change:answer", () => kind().python && drawAll(true));
     model.on("change:piece", () => run.seen && look(null));
     for (const trait of ["may_go", "revealed"])
-      model.on("change:" + trait, () => run.seen && (drawGrid(), drawVerdict()));
+      model.on("change:" + trait, () => run.drawn && (drawGrid(), drawVerdict()));
     // Nothing is unpacked or computed before it can be seen.
     new IntersectionObserver(
       (entries, observer) => {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
         run.seen = true;
-        drawAll(true);
-        new ResizeObserver(() => look()).observe(stage);
+        drawAll(true, (task) => setTimeout(task)); // in between, a phone answers its reader
+        new ResizeObserver(() => run.drawn && look()).observe(stage);
       },
       { rootMargin: "200px" },
     ).observe(el);

@@ -1,6 +1,7 @@
 """A translator of Korean dates that works in the page: switch heads off, read what it writes.
 
-The page computes: its weights stand in it, six bits each, made from the model when it is built.
+The page computes: its weights stand in it, six bits each, made from the model when it is built. In
+a live notebook Python may compute instead, with the model as it is.
 """
 
 import datetime
@@ -23,6 +24,7 @@ from cleanformer_lite.translation.korean_dates import (
     romanise,
 )
 from cleanformer_lite.translation.looking_inside import number_of_heads
+from cleanformer_lite.translation.one_line import check_heads, write_line
 from cleanformer_lite.translation.six_bits import as_letters
 from cleanformer_lite.translation.swap_attention import swap_attention
 from cleanformer_lite.translation.vocabulary import END, NUMBERS, PIECES, english_pieces
@@ -39,14 +41,16 @@ class LiveTranslator(Viewer):
     """One or more translators of Korean dates, computed by the page.
 
     A page brings the weights of the first model along. Those of the others it loads when they are
-    chosen, if the models have a `file`: a page of all of them would be slow to load.
+    chosen, if the models have a `file`: a page of all of them would be slow to load. What stands in
+    `in_python` is asked where there is a kernel.
 
     Traits: `models`, for each its `kind`, sizes, weights and what it loses without a head, or the
         one line that it `writes`; `pieces` and `romanised`, the vocabulary; `days` to pick from;
         `day`, as 2026-11-23; `kind`, the model that writes; `off`, the heads switched off, as
         "decoder 0/1"; `piece`, the one whose lines are drawn; `may_go`, the groups of heads that
         the reader thinks can go, and `revealed`, whether the costs are shown; `small`, whether the
-        heads are left out.
+        heads are left out; `asked`, what Python is to translate, a `kind`, a `day`, the heads `off`
+        and a count; `answer`, what it wrote, and `to` which question; `live`, whether it can.
 
     Raises: ValueError for a day that the corpus does not have, or a model that is not there.
     """
@@ -56,7 +60,7 @@ class LiveTranslator(Viewer):
     title = "A translator of dates, head by head"
     shown = (
         "models", "pieces", "romanised", "days", "days_asked", "day", "kind", "off", "piece",
-        "may_go", "revealed", "small",
+        "may_go", "revealed", "small", "asked", "answer", "live",
     )  # fmt: skip
     models: Any = traitlets.List().tag(sync=True)
     pieces = traitlets.List(traitlets.Unicode(), PIECES).tag(sync=True)
@@ -70,6 +74,32 @@ class LiveTranslator(Viewer):
     may_go = traitlets.List(traitlets.Unicode()).tag(sync=True)
     revealed = traitlets.Bool(False).tag(sync=True)
     small = traitlets.Bool(False).tag(sync=True)
+    asked: Any = traitlets.Dict().tag(sync=True)
+    answer: Any = traitlets.Dict().tag(sync=True)
+    live = traitlets.Bool(True).tag(sync=True)
+
+    def __init__(
+        self, *, in_python: Mapping[str, Transformer] | None = None, **traits: Any
+    ) -> None:
+        self.in_python = dict(in_python or {})
+        super().__init__(**traits)
+
+    @traitlets.observe("asked")
+    def _translate(self, change: dict[str, Any]) -> None:
+        self.answer = self.answer_to(change["new"])
+
+    def answer_to(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Let a model of `in_python` translate; what goes wrong is told, not raised."""
+        try:
+            heads = [key.rsplit("/", 1) for key in asked["off"]]
+            written = write_line(
+                self.in_python[asked["kind"]],
+                in_korean(check_day(asked["day"])),
+                [(name, int(head)) for name, head in heads],
+            )
+        except Exception as error:  # a notebook would hide it in a log
+            return {"to": asked, "problem": f"{type(error).__name__}: {error}"}
+        return {"to": asked, **written}
 
     @traitlets.validate("day")
     def _check_day(self, proposal: dict[str, Any]) -> str:
@@ -89,7 +119,11 @@ class LiveTranslator(Viewer):
             {name: value for name, value in model.items() if name != "weights" or not model["file"]}
             for model in given
         ]
-        return {**super().page_state(), "models": models}
+        state = {**super().page_state(), "models": models, "live": False}
+        if self.kind in self.in_python:  # what a page without a kernel can show
+            asked = {"kind": self.kind, "day": self.day, "off": self.off, "turn": 0}
+            state |= {"asked": asked, "answer": self.answer_to(asked)}
+        return state
 
     def static(self) -> str:
         day = datetime.date.fromisoformat(self.day)
@@ -121,22 +155,35 @@ def live_translator(
     costs: Mapping[str, Any] | None = None,
     days: Sequence[datetime.date] = (),
     days_asked: int = 0,
+    arithmetic: str = "page",
 ) -> LiveTranslator:
     """Let the page translate dates by a model, or by several under their names.
 
-    A model may be of any size, its attention looped, split, fused, sliced or built in forward. A
-    string stands for a model that writes this one line. `costs` holds for a name what
-    `recordings/head_costs.json` holds: the shares of `days_asked` days that are right. `days` are
-    offered to pick from.
+    The page computes with the weights rounded to six bits, at most a million of them; attention may
+    be looped, split, fused, sliced or built in forward. With `arithmetic="python"` the kernel
+    computes, with the models as they are whenever they are asked; they may have any size, and any
+    attention that has heads. A string stands for a model that writes this one line. `costs` holds
+    for a name what `recordings/head_costs.json` holds: the shares of `days_asked` days that are
+    right. `days` are offered to pick from.
 
     Raises: ValueError for no model, for one of another vocabulary or too large for a page, for a
-        day outside 1900 to 2099, or for a line that is no date; TypeError for another attention.
+        day outside 1900 to 2099, for a line that is no date, or for another arithmetic; TypeError
+        for another attention.
     """
+    if arithmetic not in ("page", "python"):
+        raise ValueError(f"wanted arithmetic by 'page' or 'python', got {arithmetic!r}")
     given = models if isinstance(models, Mapping) else {"your model": models}
     if not given:
         raise ValueError("wanted at least one model, got none")
-    made = [described(name, model, (costs or {}).get(name)) for name, model in given.items()]
+    asked = {} if arithmetic == "page" else {
+        name: model for name, model in given.items() if isinstance(model, Transformer)
+    }  # fmt: skip
+    made = [
+        described(name, model, (costs or {}).get(name), in_python=name in asked)
+        for name, model in given.items()
+    ]
     return LiveTranslator(
+        in_python=asked,
         models=made,
         kind=made[0]["kind"],
         days=[check_day(day.isoformat()).isoformat() for day in days],
@@ -144,7 +191,9 @@ def live_translator(
     )
 
 
-def described(name: str, model: Transformer | str, costs: Any) -> dict[str, Any]:
+def described(
+    name: str, model: Transformer | str, costs: Any, *, in_python: bool = False
+) -> dict[str, Any]:
     """Write one model down as the JavaScript reads it.
 
     Raises: ValueError, TypeError, for what is refused.
@@ -156,22 +205,30 @@ def described(name: str, model: Transformer | str, costs: Any) -> dict[str, Any]
         raise ValueError(
             f"{name}: wanted a model of {len(PIECES)} pieces, got {model.embedding.num_embeddings}"
         )
-    if sum(p.numel() for p in model.parameters()) > MOST_WEIGHTS:
-        raise ValueError(
-            f"{name}: wanted at most {MOST_WEIGHTS:,} weights, a letter each in a page"
-        )
+    if in_python:
+        check_heads(model)
     attention = model.encoder[0].get_submodule("attention")
     drawn = isinstance(attention, HeadsBuiltInForward)
-    kept = model if drawn else swap_attention(model, SplitMultiHeadAttention)
+    computes = {"python": True} if in_python else {"weights": _letters(name, model, drawn)}
     sizes = {
         "embed_dim": model.embedding.embedding_dim,
         "num_heads": number_of_heads(attention),
         "layers": len(model.encoder),
     }
     return {
-        "kind": name, "sizes": sizes, "weights": as_letters(kept), "file": "",
-        "costs": costs, "drawn": drawn, "about": AGAIN if drawn else "",
+        "kind": name, "sizes": sizes, "file": "", "costs": costs, "drawn": drawn,
+        "about": AGAIN if drawn else "", **computes,
     }  # fmt: skip
+
+
+def _letters(name: str, model: Transformer, drawn: bool) -> dict[str, Any]:
+    """Write the weights as the page reads them."""
+    if sum(p.numel() for p in model.parameters()) > MOST_WEIGHTS:
+        raise ValueError(
+            f"{name}: wanted at most {MOST_WEIGHTS:,} weights, a letter each in a page; "
+            "arithmetic='python' takes any number"
+        )
+    return as_letters(model if drawn else swap_attention(model, SplitMultiHeadAttention))
 
 
 def shipped_translators() -> LiveTranslator:

@@ -59,7 +59,7 @@ class ModuleXray(Viewer):
         lines.append(
             ["two calls agree", *("yes" if scan["agree"] else "no" for scan in self.scans)]
         )
-        columns = ["", *(scan["title"] for scan in self.scans)]
+        columns = ["property", *(scan["title"] for scan in self.scans)]
         return table("Layers of each module for which it holds", columns, lines)
 
 

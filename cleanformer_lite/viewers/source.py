@@ -1,6 +1,7 @@
 """Show the real source of what a page talks about, so that no page carries a copy of it."""
 
 import inspect
+import textwrap
 from typing import Any
 
 
@@ -21,6 +22,6 @@ def read_source(shown: Any) -> str:
     Raises: ValueError if Python cannot find it.
     """
     try:
-        return inspect.getsource(shown).strip("\n")
+        return textwrap.dedent(inspect.getsource(shown)).strip("\n")
     except (TypeError, OSError):
         raise ValueError(f"wanted a function, class or module, got {shown!r}") from None

@@ -5,196 +5,150 @@ const C = 34, // a cell
   AIR = 14, // between tensors
   NAME = 46, // the words at the left
   TITLE = 22;
+// At each step: what stands at the left, what above or in a row, and the products.
+const CROSSES = {
+  x: ["", "x"],
+  W: ["x", "wq wk wv"],
+  qkv: ["x", "wq wk wv", "q k v"],
+  split: ["", "q k v"],
+  scores: ["q", "k", "s"],
+  values: ["s", "v", "o"],
+  merge: ["", "o"],
+  W_O: ["o", "wo", "y"],
+};
+CROSSES.mask = CROSSES.softmax = CROSSES.scores;
+const BY_HEADS = "split scores mask softmax values".split(" ");
+
+const around = (boxes) => {
+  const x = Math.min(...boxes.map((box) => box.x)),
+    y = Math.min(...boxes.map((box) => box.y));
+  const w = Math.max(...boxes.map((box) => box.x + box.w)) - x,
+    h = Math.max(...boxes.map((box) => box.y + box.h)) - y;
+  return { x, y, w, h };
+};
 
 const layout = (step, state, all, narrow, shown) => {
-  const { L, E, A, D, H, sliced } = all;
-  const cells = new Map(),
-    notes = new Map(),
-    boxes = new Map();
-  const note = (key, text, x, y, kind = "title", w = 0) => notes.set(key, { text, x, y, kind, w });
-  // Numbers of a row: all of x's together, unless heads read slices; those of heads apart.
-  const gapA = (a) => Math.floor(a / D) * GAP,
-    gapE = (e) => (sliced ? Math.floor((e * H) / E) * GAP : 0),
-    none = () => 0;
-  const wide = (n, gap) => n * C + gap(n - 1);
-  const grid = (name, height, width, x, y, gapX = none, gapY = none, first = [0, 0], flip = false) => {
-    for (const i of range(height))
-      for (const j of range(width)) {
-        const at = flip ? [first[1] + j, first[0] + i] : [first[0] + i, first[1] + j];
-        cells.set(`${name}.${at.join(".")}`, [x + j * C + gapX(j), y + i * C + gapY(i)]);
+  const { L, E, H, sliced, axes } = all;
+  const blocks = new Map(), // parts of tensors, whose cells move together
+    notes = new Map();
+  const note = (key, text, x, y, kind, w, h = TITLE) => notes.set(key, { text, x, y, kind, w, h });
+  const words = (key, x, y) => note(key, state.words, x, y, "names", NAME - 6, L * C);
+  const ofHead = (head) => (name) => (name === "s" ? `s.${head}` : name);
+  const title = (name, head, where = "over") => {
+    const lead = blocks.get(`${name}.0.${head > 0 && axes[name][1] === "A" ? head : 0}`);
+    Object.assign(lead, { title: titleOf(name, all, step), where });
+  };
+
+  // The numbers of heads are cut into heads; those of x are cut where heads read slices.
+  const axis = (letter) => {
+    const cut = "EA".includes(letter) ? H : 1;
+    return { cut, each: (all.sizes[letter] / cut) * C, gap: letter === "A" || sliced ? GAP : 0 };
+  };
+  const sizeOf = (name, head = -1) =>
+    [...axes[name]].map(axis).map(({ cut, each, gap }, i) =>
+      head >= 0 && axes[name][i] === "A" ? each : cut * (each + gap) - gap,
+    ); // prettier-ignore
+  // Puts a tensor on the board, or one head's part of it, rows and columns exchanged if it is turned.
+  const place = (name, x, y, head = -1, turned = false) => {
+    const [first, last] = [...axes[name]];
+    const [down, across] = [axis(first), axis(last)];
+    for (const i of range(down.cut))
+      for (const j of range(across.cut)) {
+        const alone = head >= 0 && last === "A";
+        if (alone && j !== head) continue;
+        const [w, h] = turned ? [down.each, across.each] : [across.each, down.each];
+        const owner = Number(name.split(".")[1] ?? (name === "wo" ? i : last === "A" || (sliced && name === "x") ? j : -1));
+        blocks.set(`${name}.${i}.${j}`, {
+          name, turned, w, h, head: H > 1 ? owner : -1, first: [(i * down.each) / C, (j * across.each) / C],
+          empty: sliced && last === "A" && first === "E" && i !== j,
+          x: x + (alone ? 0 : j * (across.each + across.gap)), y: y + i * (down.each + down.gap),
+        }); // prettier-ignore
       }
   };
-  const box = (key, head, x, y, w, h) => boxes.set(key, { head, x: x - 3, y: y - 3, w: w + 4, h: h + 4 });
-  const names = (key, x, y) =>
-    state.words.forEach((word, i) => note(`${key}.${i}`, word, x, y + i * C, "word", NAME - 6));
-  // One bracket around all heads before the split, one around each after it and in a loop.
-  const whole = state.mode === "split" && "WxXqkv".includes(step);
-  const columns = (key, x, y, height, bracket = true) =>
-    bracket &&
-    H > 1 &&
-    range(H).forEach((h) =>
-      whole
-        ? box(`${key}.${h}`, -1, x, y, wide(A, gapA), height)
-        : box(`${key}.${h}`, h, x + wide(h * D, none) + h * GAP, y, D * C, height),
-    );
-  const slices = (y) =>
-    sliced && range(H).forEach((h) => box(`x.${h}`, h, NAME + h * ((E / H) * C + GAP), y, (E / H) * C, L * C));
-  const biasHeight = (name) => (state.biases[name] ? 1 : 0);
-  const lanes = (width, height, draw) => {
-    const across = narrow ? 1 : Math.min(H, 2);
-    range(H).forEach((h) => {
-      const x = (h % across) * (width + 44),
-        y = Math.floor(h / across) * (height + 30);
-      if (H > 1) note(`head.${h}`, `head ${h}` + (all.on(h) ? "" : ", silenced"), x, y, "head h" + h, width);
-      draw(h, x, y + (H > 1 ? TITLE : 0));
+
+  const cross = ([left, above, product = ""], head, x0, y0) => {
+    const [aboves, products] = [above, product].map((names) =>
+      names.split(" ").filter((name) => name && (left !== "x" || !narrow || name.endsWith(shown))).map(ofHead(head)),
+    ); // prettier-ignore
+    const turned = above === "k",
+      top = y0 + TITLE;
+    const [tall] = turned ? sizeOf("k", head).reverse() : sizeOf(aboves[0], head);
+    const bias = above[0] === "w" && axes[aboves[0].replace("w", "b")];
+    const low = left ? top + tall + AIR + (bias ? C + 6 : 0) : top;
+    let x = x0 + NAME;
+    words(`words${head}`, x0, low);
+    if (left) {
+      const name = ofHead(head)(left);
+      place(name, x, low, head);
+      title(name, head);
+      x += sizeOf(name, head)[1] + AIR;
+    }
+    aboves.forEach((name, at) => {
+      place(name, x, top, head, turned);
+      title(name, head, turned ? "side" : "over");
+      if (bias) place(name.replace("w", "b"), x, top + tall + 6);
+      if (turned) note(`keys${head}`, state.words, x - 2, y0 + 2, "keys", L * C + 4);
+      if (above === "v") words(`keys${head}`, x - NAME - 4, top);
+      if (products[at]) {
+        place(products[at], x, low, head);
+        title(products[at], head, "under");
+      }
+      x += sizeOf(products[at] ?? name, head)[1] + AIR + 2;
+    });
+    return { w: x - x0 - AIR - 2, h: low + L * C - y0 + (product ? TITLE : 0) };
+  };
+  const lanes = () => {
+    const across = narrow ? 1 : 2;
+    let box = { w: 0, h: 0 };
+    for (const h of range(H)) {
+      const x = (h % across) * (box.w + 44),
+        y = Math.floor(h / across) * (box.h + 40);
+      box = cross(CROSSES[step], h, x, y + (H > 1 ? TITLE : 0));
+      if (H > 1) note(`head${h}`, `head ${h}` + (all.on(h) ? "" : ", silenced"), x, y, `head h${h}`, box.w);
+    }
+  };
+  const sum = () => {
+    const parts = [...range(H).map((h) => `p.${h}`), ...(axes.bo ? ["bo"] : []), "y"];
+    let [x, y] = [NAME, TITLE];
+    parts.forEach((name, at) => {
+      if (narrow || !at) words(`words${at - 1}`, 0, y);
+      if (at) note(`op ${name}`, name === "y" ? "=" : "+", x - C, narrow ? y - TITLE : y + (L * C) / 2 - 14, "op", C);
+      place(name, x, y);
+      title(name);
+      if (narrow) y += L * C + TITLE + 12;
+      else x += E * C + C;
     });
   };
 
-  const draw = {
-    words() {
-      state.words.forEach((word, i) => note(`word.${i}`, word, i * 92, 0, "chip", 80));
-      range(L).forEach((i) => range(E).forEach((e) => cells.set(`x.${i}.${e}`, null)));
-    },
-    x() {
-      note("t.x", "x", NAME, 0, "title");
-      names("word", 0, TITLE);
-      grid("x", L, E, NAME, TITLE, gapE);
-      if (!state.weights.o) return;
-      const y = TITLE + L * C + 74,
-        each = Math.max(165, (wide(E, gapE) + 2 * NAME) / H),
-        left = NAME + wide(E, gapE) / 2 - (each * H) / 2;
-      range(H).forEach((h) => note(`pill.${h}`, `head ${h}`, left + (h + 0.5) * each - 75, y, "pill h" + h, 150));
-      slices(TITLE);
-    },
-    W() {
-      const low = Math.max(...["q", "k", "v"].map(biasHeight)),
-        height = wide(E, gapE) + (low ? C + 6 : 0),
-        y = TITLE + height + AIR;
-      note("t.x", "x", NAME, y - TITLE);
-      names("word", 0, y);
-      grid("x", L, E, NAME, y, gapE);
-      slices(y);
-      ["q", "k", "v"].forEach((name, at) => {
-        if (narrow && name !== shown) return;
-        const x = NAME + wide(E, gapE) + AIR + (narrow ? 0 : at * (wide(A, gapA) + AIR + 2));
-        note(`t.w${name}`, `W_${name.toUpperCase()}`, x, 0, "title " + name);
-        grid(`w${name}`, E, A, x, TITLE, gapA, gapE);
-        if (biasHeight(name)) grid(`b${name}`, 1, A, x, TITLE + wide(E, gapE) + 6, gapA);
-        if (!sliced) columns(`w${name}`, x, TITLE, wide(E, gapE));
-        else
-          range(H).forEach((h) =>
-            box(`w${name}.${h}`, h, x + h * (D * C + GAP), TITLE + h * ((E / H) * C + GAP), D * C, (E / H) * C),
-          );
-        if (step !== "qkv") return;
-        note(`t.${name}`, name, x, y + L * C + 3, "title " + name);
-        grid(name, L, A, x, y, gapA);
-        columns(name, x, y, L * C);
-      });
-    },
-    qkv: () => draw.W(),
-    split() {
-      const width = D * C;
-      lanes(NAME + 3 * width + 2 * AIR, TITLE + L * C, (h, x, y) => {
-        names(h ? `word${h}` : "word", x, y + TITLE);
-        ["q", "k", "v"].forEach((name, at) => {
-          const left = x + NAME + at * (width + AIR);
-          note(`t.${name}${h || ""}`, name, left, y, "title " + name);
-          grid(name, L, D, left, y + TITLE, none, none, [0, h * D]);
-          box(`${name}.${h}`, h, left, y + TITLE, width, L * C);
-        });
-      });
-    },
-    scores() {
-      const up = D * C + AIR;
-      lanes(NAME + D * C + AIR + L * C, TITLE + up + L * C, (h, x, y) => {
-        const left = x + NAME + D * C + AIR,
-          low = y + TITLE + up;
-        names(h ? `word${h}` : "word", x, low);
-        state.words.forEach((word, j) => note(`key${h}.${j}`, word, left + j * C - 2, y + 3, "above", C + 4));
-        note(`t.q${h || ""}`, "q", x + NAME, low - TITLE, "title q");
-        note(`t.k${h || ""}`, "k", left - 16, y + TITLE, "side k");
-        grid("q", L, D, x + NAME, low, none, none, [0, h * D]);
-        grid("k", D, L, left, y + TITLE, none, none, [h * D, 0], true);
-        grid(`s.${h}`, L, L, left, low);
-        box(`s.${h}`, h, left, low, L * C, L * C);
-      });
-    },
-    mask: () => draw.scores(),
-    softmax() {
-      draw.scores();
-    },
-    values() {
-      const up = L * C + AIR;
-      lanes(NAME + L * C + AIR + D * C, TITLE + up + L * C, (h, x, y) => {
-        const left = x + NAME + L * C + AIR,
-          low = y + TITLE + up;
-        names(h ? `word${h}` : "word", x, low);
-        state.words.forEach((word, j) =>
-          note(`key${h}.${j}`, word, left - NAME - 4, y + TITLE + j * C, "word", NAME - 6),
-        );
-        note(`t.s${h || ""}`, "shares", x + NAME, low - TITLE);
-        note(`t.v${h || ""}`, "v", left, y, "title v");
-        grid(`s.${h}`, L, L, x + NAME, low);
-        grid("v", L, D, left, y + TITLE, none, none, [0, h * D]);
-        grid("o", L, D, left, low, none, none, [0, h * D]);
-        box(`o.${h}`, h, left, low, D * C, L * C);
-      });
-    },
-    merge() {
-      note("t.o", "heads side by side", NAME, 0);
-      names("word", 0, TITLE);
-      grid("o", L, A, NAME, TITLE, gapA);
-      columns("o", NAME, TITLE, L * C);
-    },
-    W_O() {
-      const left = NAME + wide(A, gapA) + AIR,
-        high = wide(A, gapA) + (biasHeight("o") ? C + 6 : 0),
-        low = TITLE + high + AIR;
-      names("word", 0, low);
-      note("t.o", "heads", NAME, low - TITLE);
-      note("t.wo", "W_O", left, 0);
-      grid("o", L, A, NAME, low, gapA);
-      columns("o", NAME, low, L * C);
-      grid("wo", A, E, left, TITLE, none, gapA);
-      if (biasHeight("o")) grid("bo", 1, E, left, TITLE + wide(A, gapA) + 6);
-      range(H).forEach((h) => H > 1 && box(`wo.${h}`, h, left, TITLE + h * (D * C + GAP), E * C, D * C));
-      grid("y", L, E, left, low);
-      note("t.y", "output", left + E * C + 8, low, "side");
-    },
-    output() {
-      const apart = 34;
-      const sum = [...range(H).map((h) => `p.${h}`), ...(biasHeight("o") ? ["bo"] : []), "y"];
-      let x = NAME,
-        y = TITLE;
-      sum.forEach((name, at) => {
-        const bias = name === "bo",
-          head = name[0] === "p" ? Number(name[2]) : -1;
-        if (narrow) names(at ? `word${at}` : "word", 0, y);
-        else if (!at) names("word", 0, y);
-        const [ox, oy] = narrow ? [x - apart, y - TITLE] : [x - apart, y + (L * C) / 2 - 14];
-        if (at) note(`op.${name}`, name === "y" ? "=" : "+", ox, oy, "op", apart);
-        note(
-          `t.${name}`,
-          bias ? "bias" : head < 0 ? "output" : `part of head ${head}` + (all.on(head) ? "" : ": silenced"),
-          x, y - TITLE, "title h" + head,
-        ); // prettier-ignore
-        grid(name, bias ? 1 : L, E, x, y);
-        if (head >= 0) box(name, head, x, y, E * C, L * C);
-        if (narrow) y += L * C + TITLE + 12;
-        else x += E * C + apart;
-      });
-    },
-  };
-  draw[step]();
-  // The picture's own edges, for the camera.
-  const edges = [];
-  cells.forEach((at) => at && edges.push([at[0], at[1], at[0] + C, at[1] + C]));
-  notes.forEach(({ x, y, w, kind, text }) =>
-    edges.push([x, y, x + (w || text.length * 8), y + (kind === "chip" || kind.startsWith("pill") ? 40 : TITLE)]),
-  );
-  const left = Math.min(...edges.map((e) => e[0])) - 4,
-    top = Math.min(...edges.map((e) => e[1])) - 4;
-  const width = Math.max(...edges.map((e) => e[2])) - left + 6,
-    height = Math.max(...edges.map((e) => e[3])) - top + 6;
-  return { cells, notes, boxes, left, top, width, height };
+  if (step === "words") note("words-1", state.words, 0, 0, "chips", L * 92, 40);
+  else if (step === "output") sum();
+  else if (BY_HEADS.includes(step)) lanes();
+  else cross(CROSSES[step], -1, 0, 0);
+  if (step === "x" && axes.y) {
+    const each = Math.max(165, (sizeOf("x")[1] + 2 * NAME) / H),
+      left = NAME + sizeOf("x")[1] / 2 - (each * H) / 2;
+    for (const h of range(H))
+      note(`pill${h}`, `head ${h}`, left + (h + 0.5) * each - 75, TITLE + L * C + 74, `pill h${h}`, 150, 40);
+  }
+  // One bracket around all heads before the split, one around each after it, in a loop and in slices.
+  const whole = state.mode === "split" && (step === "W" || step === "qkv");
+  const owned = [...blocks.values()].filter(({ head, name, empty }) => head >= 0 && name[0] !== "b" && !empty);
+  for (const one of owned) {
+    const mine = owned.filter(({ name, head }) => name === one.name && (whole || head === one.head));
+    one.bracket = around(mine);
+  }
+  const edges = [...blocks.values()].map(({ x, y, w, h, title, where }) =>
+    title ? { x, y: where === "over" ? y - TITLE : y, w, h: h + TITLE } : { x, y, w, h },
+  ); // prettier-ignore
+  return { step, blocks, notes, whole, ...around([...edges, ...notes.values()]) };
 };
+// Where each number stands.
+const spotsOf = ({ blocks }) =>
+  [...blocks.values()].flatMap(({ name, x, y, w, h, first, turned }) =>
+    range(h / C).flatMap((r) =>
+      range(w / C).map((c) => {
+        const [i, j] = turned ? [c, r] : [r, c];
+        return [`${name}.${first[0] + i}.${first[1] + j}`, [x + c * C, y + r * C]];
+      }),
+    ),
+  );

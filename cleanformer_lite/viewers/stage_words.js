@@ -1,6 +1,6 @@
 // What the stage says: each step in a sentence, each number by its name and as a sum.
 const LABELS = { qkv: "q k v", mask: "÷ √D, mask", values: "× v" };
-const caption = (step, all, state) => {
+const captionOf = (step, all, state) => {
   const { E, D, H, sliced } = all,
     mine = sliced ? `its own ${E / H}` : `all ${E}`;
   const many = H > 1;
@@ -43,25 +43,34 @@ const FORMULA = [
   [" W_O", "W_O output"],
 ];
 
-const nameOf = (key, all, state) => {
-  const word = (i) => `“${state.words[i]}”`,
-    headOf = (a) => (all.H > 1 ? ` (head ${Math.floor(a / all.D)})` : "");
-  const [name, ...at] = key.split("."),
-    [a, b, c] = at.map(Number);
-  if (name === "s") {
-    const what = { scores: "score", mask: "score" }[state.step] ?? "share";
-    return `${all.H > 1 ? `Head ${a}: ` : ""}${what} of ${word(b)} for ${word(c)}`;
-  }
-  if (name === "p") return `Head ${a}’s part for ${word(b)}, number ${c}`;
-  const tensor = name.slice(-1);
-  if (name[0] === "b") return `Bias of ${tensor}, number ${b}`;
-  if (name[0] === "w")
-    return tensor === "o"
-      ? `W_O, from number ${a}${headOf(a)} to number ${b} of the output, out_proj.weight[${b}, ${a}]`
-      : `W_${tensor.toUpperCase()}, from number ${a} of x to number ${b} of ${tensor}${headOf(b)}, ${tensor}_proj.weight[${b}, ${a}]`;
-  if (name === "o") return `Answer for ${word(a)}, number ${b}${headOf(b)}`;
-  if (name === "y") return `Output for ${word(a)}, number ${b}`;
-  return `${name} of ${word(a)}, number ${b}${name === "x" ? "" : headOf(b)}`;
+const SHOWN = { scores: "score", mask: "score" };
+const titleOf = (name, all, step) =>
+  ({
+    s: (SHOWN[step] ?? "share") + "s",
+    o: step === "merge" ? "answers, side by side" : "answers",
+    p: `part of head ${name[2]}` + (all.on(Number(name[2])) ? "" : ": silenced"),
+    b: "bias",
+    y: "output",
+    w: `W_${name.at(-1).toUpperCase()}`,
+  })[name[0]] ?? name;
+
+const nameOf = (key, all, { words, step }) => {
+  const [name, a, b, c] = parse(key);
+  const word = (i) => `“${words[i]}”`,
+    of = (n) => (all.H > 1 ? ` (head ${Math.floor(n / all.D)})` : "");
+  const tensor = name.at(-1);
+  return {
+    x: () => `x of ${word(a)}, number ${b}`,
+    s: () => `${all.H > 1 ? `Head ${a}: ` : ""}${SHOWN[step] ?? "share"} of ${word(b)} for ${word(c)}`,
+    p: () => `Head ${a}’s part for ${word(b)}, number ${c}`,
+    b: () => `Bias of ${tensor === "o" ? "the output" : tensor}, number ${b}`,
+    w: () =>
+      tensor === "o"
+        ? `W_O, from number ${a}${of(a)} to number ${b} of the output, out_proj.weight[${b}, ${a}]`
+        : `W_${tensor.toUpperCase()}, from number ${a} of x to number ${b} of ${tensor}${of(b)}, ${tensor}_proj.weight[${b}, ${a}]`,
+    o: () => `Answer for ${word(a)}, number ${b}${of(b)}`,
+    y: () => `Output for ${word(a)}, number ${b}`,
+  }[name[0]]?.() ?? `${name} of ${word(a)}, number ${b}${of(b)}`;
 };
 const who = (feature, all) => {
   const [yes, no] = [true, false].map((known) => range(all.H).filter((h) => knows(all, h, feature) === known));
@@ -71,11 +80,12 @@ const who = (feature, all) => {
   );
 };
 const explain = (key, all, state) => {
-  const name = nameOf(key, all, state);
-  const value = valueOf(all, key, state.step),
-    { sum } = madeOf(all, key, state.step);
+  const name = nameOf(key, all, state),
+    kind = kindAt(key, state.step);
+  const value = all.valueOf(kind),
+    sum = sumOf(all, kind);
   if (value === null) return `${name}: nothing. This head does not read that number of x.`;
-  if (value === -Infinity || (key[0] === "s" && !sum)) return `${name}: ${short(value)}, masked: it comes later.`;
-  const head = key[0] === "x" && all.H > 1 && state.weights.o ? who(Number(key.split(".")[2]), all) : "";
+  if (key[0] === "s" && !sum) return `${name}: ${short(value)}, masked: it comes later.`;
+  const head = key[0] === "x" && all.H > 1 && state.weights.o ? who(parse(key)[2], all) : "";
   return `${name}: ${short(value)}${sum && ` = ${sum}`}.${head}`;
 };

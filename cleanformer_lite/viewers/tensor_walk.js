@@ -147,7 +147,10 @@ const judge = (steps, sizes) => {
         : { good: true, text: "Each head has read its own slice." }
       : read.axes === "NLE"
         ? { text: "One head has read whole rows: nothing was split." }
-        : { text: `Attention ran from ${along} to ${along}, not from position to position.` };
+        : {
+            text: `Attention ran from ${along} to ${along}, not from position to position.`,
+            mistake: read.axes === "NLHD" ? "heads_not_transposed" : "",
+          };
   if (t.axes !== "NLE") return { ...first, good: false, text: `${first.text} Now back to (N, L, E).` };
   if (!first.good)
     return {

@@ -12,7 +12,7 @@ export default {
       model.get("times")[[model.get("direction"), length, heads].join("|")] ?? [];
     const find = (heads, name) => at(heads).find((one) => one.name === name);
     const number = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(2));
-    const times = (x) => number(x) + " times";
+    const times = (x) => (x ? number(x) + " times" : "not guessed");
     const unit = (s) => (s >= 1 ? s + " s" : s >= 1e-3 ? +(s * 1e3).toPrecision(3) + " ms" : +(s * 1e6).toPrecision(3) + " us");
     // The scale takes in every recorded time, so it is the same at every length and in both directions.
     const every = Object.values(model.get("times")).flat();
@@ -92,11 +92,13 @@ export default {
     const guessed = () => {
       const from = find(model.get("head_count"), base);
       if (!from) return [];
-      const left = x(model.get("head_count")), top = y(from.seconds * model.get("guess"));
+      const guess = model.get("guess"), left = x(model.get("head_count")), top = y(from.seconds * (guess || 1));
+      if (!guess && model.get("revealed")) return [];
+      const room = left + 92 < width - RIGHT;
       return [
         svg("line", { x1: left, x2: left, y1: y(from.seconds), y2: top, stroke: "var(--alarm)", "stroke-width": 2, "stroke-dasharray": "3 3" }),
         svg("circle", { class: "guess", cx: left, cy: top, r: 9, fill: "var(--ground)", stroke: "var(--alarm)", "stroke-width": 3 }),
-        svg("text", { x: left + (left > width / 2 ? -14 : 14), y: top - 10, "text-anchor": left > width / 2 ? "end" : "start", "font-weight": 700, stroke: "var(--ground)", "stroke-width": 4, "paint-order": "stroke" }, "your guess"),
+        svg("text", { x: left + (room ? 14 : -14), y: top - 10, "text-anchor": room ? "start" : "end", "font-weight": 700, stroke: "var(--ground)", "stroke-width": 4, "paint-order": "stroke" }, guess ? "your guess" : "drag me"),
       ];
     };
     const DASHES = ["", "6 3", "", "2 3", "9 3 2 3"];
@@ -116,17 +118,21 @@ export default {
     const picture = make("div", { class: "chart" });
     const board = make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Times of all variants" });
     const reveal = make("button", { "data-key": "reveal", onclick: () => put(model, "revealed", !model.get("revealed")) });
+    const skip = make("button", { onclick: () => put(model, "revealed", true) }, "Just show me");
     const guess = slider("The loop takes", model, "guess", { min: 0.5, max: 40, step: 0.5 }, times);
     const draw = () => {
       const revealed = model.get("revealed"), count = model.get("head_count"), all = at(count), looped = find(count, loop);
       const where = `${count} heads, length ${model.get("length")}, ${model.get("direction")}`;
       reveal.textContent = revealed ? "Hide again" : "Reveal";
+      reveal.disabled = !revealed && !model.get("guess");
+      skip.hidden = !reveal.disabled;
+      guess.querySelector("input").classList.toggle("unset", !model.get("guess"));
       says.textContent = !all.length
         ? `${where}: not measured.`
         : !revealed
           ? `${where}. How many times the ${base} module's time does the loop take? Drag the ring to your guess, then reveal.`
           : looped
-            ? `${where}: the loop takes ${times(looped.ratio[1])} the ${base} module's time (${looped.ratio[0]} to ${looped.ratio[2]}). You said ${times(model.get("guess"))}.`
+            ? `${where}: the loop takes ${times(looped.ratio[1])} the ${base} module's time (${looped.ratio[0]} to ${looped.ratio[2]}). ${model.get("guess") ? `You said ${times(model.get("guess"))}.` : ""}`.trim()
             : `${where}: the loop was not measured.`;
       picture.replaceChildren(chart());
       board.hidden = !revealed;
@@ -153,7 +159,7 @@ export default {
     el.append(
       make("div", { class: "viewer-row" }, pick("Heads", "head_count", heads), pick("Length", "length", model.get("lengths"))),
       choice("Direction", [["forward", "forward"], ["forward and backward", "forward and backward"]], model, "direction"),
-      make("div", { class: "viewer-row" }, guess, reveal),
+      make("div", { class: "viewer-row" }, guess, reveal, skip),
       says,
       picture,
       board,

@@ -21,8 +21,8 @@ class TimingExplorer(Viewer):
         quartile, `operators`, `memory` in bytes, `floor` in seconds and `floors`, its time relative
         to that; `names` of all variants, the `baseline` and the `loop` among them; `lengths` and
         `heads`, what there is to pick; `direction`, `length` and `head_count`, what is picked;
-        `guess`, how many times as long the reader thinks that the loop takes; `revealed`; `source`,
-        what it was recorded on.
+        `guess`, how many times as long the reader thinks that the loop takes, or 0; `revealed`;
+        `source`, what it was recorded on.
 
     Raises: ValueError for a length or a number of heads that was not recorded.
     """
@@ -42,7 +42,7 @@ class TimingExplorer(Viewer):
     direction = traitlets.Enum(["forward", "forward and backward"], "forward").tag(sync=True)
     length = traitlets.Int().tag(sync=True)
     head_count = traitlets.Int().tag(sync=True)
-    guess = traitlets.Float(1.0).tag(sync=True)
+    guess = traitlets.Float(0.0).tag(sync=True)
     revealed = traitlets.Bool(False).tag(sync=True)
     source = traitlets.Unicode().tag(sync=True)
 

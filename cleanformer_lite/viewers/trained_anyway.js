@@ -38,6 +38,7 @@ export default {
     const grid = make("div", { class: "curves" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const reveal = make("button", { onclick: () => put(model, "revealed", !model.get("revealed")) });
+    const skip = make("button", { onclick: () => put(model, "revealed", true) }, "Just show me");
     const tests = make("div", {
       class: "tests",
       role: "group",
@@ -140,19 +141,28 @@ export default {
     const draw = () => {
       redraw(grid, ...runs().map(card));
       reveal.textContent = model.get("revealed") ? "Hide again" : "Reveal";
+      reveal.disabled = !model.get("revealed") && !model.get("guesses").length;
+      skip.hidden = !reveal.disabled;
       drawTests();
       says.textContent = summary();
     };
     frame(el);
+    const broken = runs().filter((run) => run.broken).length;
     el.append(
+      make(
+        "p",
+        {},
+        `${runs().length} modules learned to name letters that stood earlier in a sequence. ${broken} of them are broken. ` +
+          "A curve is the loss of one training. Mark each that looks broken.",
+      ),
       choice(
-        "Task",
+        "They name",
         Object.keys(runs()[0].tasks).map((task) => [task, task]),
         model,
         "task",
       ),
       grid,
-      make("div", { class: "viewer-row" }, reveal),
+      make("div", { class: "viewer-row" }, reveal, skip),
       says,
       tests,
       make(

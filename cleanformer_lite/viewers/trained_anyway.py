@@ -84,7 +84,7 @@ class TrainedAnyway(Viewer):
             for run in self.runs
         ]
         losses = [f"last loss, {task}" for task in self.runs[0]["tasks"]]
-        columns = ["module", "", *losses, "what it fails"]
+        columns = ["module", "it is", *losses, "what it fails"]
         return table(f"Did it train anyway? {self.setting}", columns, lines)
 
 

@@ -132,6 +132,7 @@ export default {
         head.setAttribute("x2", x(frame));
         input.disabled = shown;
         input.value = end;
+        input.classList.toggle("unset", !curve.length);
         output.textContent = shown
           ? `${run.losses[frame].toFixed(2)} at step ${frame * every}`
           : curve.length
@@ -221,7 +222,9 @@ export default {
         tell();
       },
     });
+    const many = () => runs.filter((_, i) => curveOf(i).length).length;
     const reveal = make("button", { onclick: () => put(model, "revealed", !model.get("revealed")) });
+    const skip = make("button", { onclick: () => put(model, "revealed", true) }, "Just show me");
     const stage = make(
       "div",
       {},
@@ -246,26 +249,33 @@ export default {
       ),
       ...films.map(([node]) => node),
     );
+    const note = make("p", { class: "note" });
     const says = make("p", { class: "says", "aria-live": "polite" });
     const outcome = () => {
-      const tried = runs.filter((_, i) => curveOf(i).length);
+      const tried = many();
       const close = runs.filter((run, i) => curveOf(i).length && Math.abs(curveOf(i).at(-1) - run.losses.at(-1)) <= CLOSE);
-      return tried.length
-        ? `You drew ${tried.length} of ${runs.length} curves; ${close.length} end within ${CLOSE} of where the loss did.`
+      return tried
+        ? `You drew ${tried} of ${runs.length} curves; ${close.length} end within ${CLOSE} of where the loss did.`
         : "You drew none.";
     };
     const tell = () => {
       playButton.textContent = timer ? "Pause" : "Play";
       if (timer) return;
-      const tried = runs.filter((_, i) => curveOf(i).length).length;
+      const tried = many(),
+        left = runs.length - tried;
       says.textContent = model.get("revealed")
         ? `${tried ? outcome() + " " : ""}Step ${model.get("frame") * every} of ${(frames - 1) * every}.`
-        : `${tried} of ${runs.length} curves drawn.`;
+        : `${tried} of ${runs.length} curves drawn.` + (left ? "" : " Now see how they went.");
     };
     const draw = () => {
       const shown = model.get("revealed");
       reveal.textContent = shown ? "Draw the losses" : "Show how they went";
+      reveal.disabled = !shown && many() < runs.length;
+      skip.hidden = shown || !reveal.disabled;
       stage.hidden = !shown;
+      note.textContent =
+        (shown ? "" : "How will the loss of each training go? Draw all of them, each in its box, or set with its slider where it ends. ") +
+        `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`;
       panels.forEach(([, show]) => show());
       if (shown) films.forEach(([, show]) => show());
       tell();
@@ -273,14 +283,9 @@ export default {
     frame(el);
     el.classList.add("films");
     el.append(
-      make(
-        "p",
-        { class: "note" },
-        "How will the loss of each training go? Draw it in its box, or set with its slider where it ends. Then see. " +
-          `Loss from 0 to ${TOP} over ${(frames - 1) * every} steps. The dashed line is guessing, ln 8 = ${GUESSING.toFixed(2)}.`,
-      ),
+      note,
       make("div", { class: "panels", style: `--columns: ${runs.length % 3 ? 2 : 3}` }, ...panels.map(([node]) => node)),
-      make("div", { class: "viewer-row" }, reveal),
+      make("div", { class: "viewer-row" }, reveal, skip),
       says,
       stage,
       make("p", { class: "note" }, model.get("setting")),

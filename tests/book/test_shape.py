@@ -1,4 +1,4 @@
-"""How a built chapter is made up: little code, none of it cut, and soon something to do."""
+"""How a built chapter is made up: little code, nothing cut, and soon something to do."""
 
 from typing import Any
 
@@ -17,7 +17,8 @@ MEASURE = """() => {
   return {
     code: height / whole.height,
     first: (first - whole.top) / whole.height,
-    cut: seen("div.cell_input pre").filter((e) => e.scrollWidth > e.clientWidth + 1)
+    cut: seen("div.cell_input pre, div.cell_output pre")
+      .filter((e) => e.scrollWidth > e.clientWidth + 1)
       .map((e) => e.textContent.slice(0, 60)),
   };
 }"""
@@ -43,5 +44,5 @@ def test_a_quarter_at_most_is_code_and_the_reader_soon_has_something_to_do(
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_no_code_is_cut_on_a_phone(open_page: Open, chapter: str) -> None:
+def test_no_code_and_nothing_printed_is_cut_on_a_phone(open_page: Open, chapter: str) -> None:
     assert measure(open_page, chapter, 390)["cut"] == []

@@ -193,6 +193,17 @@ def test_a_page_names_its_state_its_licence_and_how_to_cite(
     assert "about.html" in text
 
 
+@every_page
+def test_every_column_of_a_table_has_a_name(read: Callable[[str], Read], name: str) -> None:
+    assert '<th scope="col"></th>' not in read(name).text
+
+
+def test_the_search_looks_through_words_not_through_marks(site: Path) -> None:
+    sections = (site / "_static" / "search_sections.js").read_text(encoding="utf8")
+    assert "You see: " in sections  # the text of a line that is broken by hand
+    assert "<br" not in sections
+
+
 def test_nothing_is_published_that_no_page_is_made_of(site: Path) -> None:
     pages = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     assert pages == set(EVERY)

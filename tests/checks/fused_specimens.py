@@ -86,6 +86,13 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
         (("math.sqrt(self.d)", "self.d"),),
         (("q, k) / math.sqrt(self.d)", "q * self.d**-0.5, k) * self.d**-0.5"),),
     ),
+    "scaled_by_another_size": (
+        (("math.sqrt(self.d)", "math.sqrt(self.h)"),),
+        (("math.sqrt(self.d)", "l**0.5"),),
+    ),
+    "scale_after_softmax": (
+        ((" / math.sqrt(self.d)", ""), (WEIGHTS, WEIGHTS + " / math.sqrt(self.d)")),
+    ),
     "scaled_by_embed_dim": ((("math.sqrt(self.d)", "math.sqrt(e)"),),),
     "scale_inverted": ((("/ math.sqrt(self.d)", "* math.sqrt(self.d)"),),),
     "scale_missing": (((" / math.sqrt(self.d)", ""),),),
@@ -336,6 +343,20 @@ SWAPS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
             ),
             (WEIGHTS, "weights = scores.softmax(-1)"),
             (MIX, 'mixed = torch.einsum("nlhs,nlsd->nlhd", dropped, v).reshape(n, l, e)'),
+        ),
+    ),
+    "bias_twice": (
+        (
+            (INIT, INIT + "\n        self.shift = nn.Parameter(torch.zeros(embed_dim))"),
+            ("self.proj(mixed), weights", "self.proj(mixed) + self.shift, weights"),
+        ),
+        (
+            (
+                INIT,
+                INIT + "\n        self.u = nn.Parameter(torch.zeros(num_heads, 1, "
+                "embed_dim // num_heads))",
+            ),
+            (SPLIT, SPLIT + "\n        v = v + self.u"),
         ),
     ),
     "mask_of_the_first": (

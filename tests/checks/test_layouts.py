@@ -72,3 +72,67 @@ def test_weights_in_one_flat_parameter_are_compared_too() -> None:
     unscaled = type("Unscaled", (Flat,), {"scale": 0.0})
     report = judge(MODULE, observe(MODULE, unscaled, 3), 3)
     assert report.species == ("scale_missing",)
+
+
+class Arranged(nn.Module):
+    """Heads side by side in an order of their own, or features before heads, and nothing else."""
+
+    order = (3, 0, 2, 1)
+    strided = False
+    zeroes_after = False
+    drops_output = False
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q, self.k, self.v, self.o = (nn.Linear(embed_dim, embed_dim) for _ in "qkvo")
+        self.drop = nn.Dropout(dropout)
+
+    def forward(
+        self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        made = (layer(x).unflatten(-1, (self.num_heads, -1)) for layer in (self.q, self.k, self.v))
+        q, k, v = (part.transpose(1, 2) for part in made)  # (N, L, H, D) -> (N, H, L, D)
+        allowed = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
+        allowed = allowed.tril() if is_causal else allowed
+        allowed = allowed if attn_mask is None else allowed & attn_mask
+        scores = q @ k.mT * q.shape[-1] ** -0.5
+        if not self.zeroes_after:
+            scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(-1).masked_fill(~allowed, 0.0)
+        heads = (weights if self.drops_output else self.drop(weights)) @ v
+        if self.strided:
+            merged = heads.permute(0, 2, 3, 1).flatten(2)
+        else:
+            order = [head for head in self.order if head < self.num_heads]
+            merged = torch.cat([heads[:, head] for head in order], dim=-1)
+        output = self.o(merged)
+        return self.drop(output) if self.drops_output else output, weights
+
+
+def arranged(**options: object) -> type[nn.Module]:
+    """Choose how heads are arranged, and what is wrong beside it."""
+    return type("Arranged", (Arranged,), {"order": (3, 0, 2, 1), **options})
+
+
+ARRANGED = [{"order": (3, 0, 2, 1)}, {"order": (1, 2, 3, 0)}, {"strided": True}]
+
+
+@pytest.mark.parametrize("options", ARRANGED, ids=str)
+def test_whose_head_comes_first_is_an_answers_own_affair(options: dict[str, object]) -> None:
+    """It is equal to torch once the columns of its output matrix stand in that order."""
+    report = judge(MODULE, observe(MODULE, arranged(**options), 3), 3)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("options", ARRANGED, ids=str)
+def test_a_mistake_is_named_however_heads_are_arranged(options: dict[str, object]) -> None:
+    wrong = arranged(**options, zeroes_after=True)
+    report = judge(MODULE, observe(MODULE, wrong, 3), 3)
+    assert report.species == ("mask_after_softmax",), report
+
+
+@pytest.mark.parametrize("options", ARRANGED, ids=str)
+def test_dropout_elsewhere_is_seen_however_heads_are_arranged(options: dict[str, object]) -> None:
+    report = judge(MODULE, observe(MODULE, arranged(**options, drops_output=True), 3), 3)
+    assert report.failed == ("dropout_falls_on_weights",), report

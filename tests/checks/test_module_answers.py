@@ -12,6 +12,7 @@ from cleanformer_lite.checks.course.split_heads import MODULE
 from cleanformer_lite.checks.engine.attention import Attention, module_of
 from cleanformer_lite.checks.engine.evidence import Evidence
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
+from cleanformer_lite.checks.engine.module_probe import failures
 from cleanformer_lite.checks.observations import ModuleObservations
 from cleanformer_lite.single_head import SingleHeadAttention
 from tests.checks.fused_specimens import SWAPS, answer
@@ -29,7 +30,7 @@ NOT_LOOPED = (
 OF_CAUSAL_ALONE = ("mask_ignored-2", "mask_ignored-5")
 # Seen in an output alone, without masks.
 IN_OUTPUT = (
-    *("one_key_head", "key_uses_query", "only_last_head", "residual_inside"),
+    *("one_key_head", "key_uses_query", "only_last_head", "residual_inside", "bias_twice"),
     *("heads_not_transposed", "heads_summed"),
     "built_in_forward",
     "plain_list",
@@ -46,6 +47,8 @@ IN_OUTPUT = (
     "einsum_axes_swapped",
     "softmax_over_queries",
     "scaled_by_embed_dim",
+    "scaled_by_another_size",
+    "scale_after_softmax",
     "scale_without_root",
     "softmax_over_heads",
     "softmax_over_another_axis",
@@ -174,6 +177,45 @@ def test_layers_that_are_not_registered_are_named_whatever_holds_them(kept: Any,
     assert report.species == ("plain_list",)
     assert word in MISTAKES["plain_list"].cause
     assert word in str(report)
+
+
+MEANS: dict[str, Any] = {
+    "one map": lambda maps: maps.mean(1),
+    "one axis kept": lambda maps: maps.mean(1, keepdim=True),
+    "the same for every head": lambda maps: maps.mean(1, keepdim=True).expand(maps.shape),
+}
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_averaged_maps_are_named_in_whatever_shape_they_come(mean: str) -> None:
+    class Averaged(answer()):  # type: ignore[misc]
+        def forward(self, *given: Any, **named: Any) -> Any:
+            output, weights = super().forward(*given, **named)
+            return output, MEANS[mean](weights)
+
+    report = judge(MODULE, observe(MODULE, Averaged, SEED), SEED)
+    assert report.species == ("maps_averaged",), report
+
+
+def test_the_first_counterexample_is_one_to_follow_by_hand() -> None:
+    """Maps that sum to 1 along the queries fail by a large case first, and by a small one too."""
+    swaps = SWAPS["softmax_over_queries"][0]
+    report = judge(MODULE, observe(MODULE, answer(*swaps), SEED), SEED)
+    assert report.counterexample is not None
+    assert report.counterexample.inputs.startswith("embed_dim=2, num_heads=2, x=[[[")
+    assert report.failed[0] == "rows_sum_to_one"
+    assert report.failed.index("projections_are_linear") == 1
+    assert len(set(report.failed)) == len(report.failed)
+
+
+def test_of_a_large_map_a_whole_row_is_shown() -> None:
+    swaps = SWAPS["scaled_by_embed_dim"][0]
+    observed = observe(MODULE, answer(*swaps), SEED)
+    assert isinstance(observed, ModuleObservations)
+    found = failures(Evidence(observed, MODULE.probe.contract, SEED))  # type: ignore[attr-defined]
+    shown = found["equal_to_torch"]
+    assert shown.yours.startswith("[")
+    assert shown.yours.count(",") == shown.target.count(",") == 4
 
 
 def test_a_check_leaves_every_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:

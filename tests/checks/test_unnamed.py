@@ -17,7 +17,7 @@ Swaps = tuple[tuple[str, str], ...]
 
 # One line changed, and how the stage that goes wrong first is called; nothing where none is said.
 STAGES: dict[str, tuple[str, Swaps]] = {
-    "scaled by H": ("scale: scores are 1.32", (("math.sqrt(self.d)", "math.sqrt(self.h)"),)),
+    "scaled by a third": ("scale: scores are 0.333", (("sqrt(self.d)", "sqrt(9 * self.d)"),)),
     "sigmoid": ("softmax: a single token", ((WEIGHTS, "weights = scores.sigmoid()"),)),
     "normalised twice": (
         "softmax: the ratio of two",

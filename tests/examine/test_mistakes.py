@@ -19,6 +19,7 @@ UNDECIDABLE = {
     "no_output_projection": "it may stand outside, as in BERT",
     "scale_missing": "T5 has none, by design",
     "scale_without_root": "a factor of 1 / D is what some parametrizations want",
+    "scaled_by_another_size": "another factor may be wanted",
     "key_uses_query": "queries may serve as keys where no projection is left over",
     "value_uses_key": "keys may serve as values where no projection is left over",
 }
@@ -29,6 +30,7 @@ NOT_TOLD = {
     "nonlinear_projection": "a norm or an activation may stand in a projection",
     "dropout_elsewhere": "dropout may fall on values or outputs too",
     "one_wide_head": "one head is an attention",
+    "bias_twice": "two biases act as their sum",
     "dropout_unused": "it has no dropout rate",
     "one_key_head": "all heads may share one head of keys, as in multi-query attention",
     "residual_inside": "the input may be added inside",
@@ -49,6 +51,7 @@ ALSO = {
     "softmax_over_another_axis": {"samples_mixed", "rows_do_not_sum_to_one"},
     "mask_added": {"causal_mask_shifted"},
     "fill_too_weak": {"mask_after_softmax", "causal_mask_shifted"},
+    "scale_after_softmax": {"rows_do_not_sum_to_one"},
 }
 
 

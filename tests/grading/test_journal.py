@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import cleanformer_lite
 from cleanformer_lite.checks import EXERCISES, Exercise
 from cleanformer_lite.checks.grading import journal as journals
 from cleanformer_lite.checks.grading.journal import Journal, key_of
@@ -22,6 +24,7 @@ from cleanformer_lite.checks.grading.runner import Runner
 from tests.grading.handed_in import ENDLESS, MERGE, RIGHT, WRONG, notebook
 from tests.grading.running import grade
 
+PACKAGE = Path(cleanformer_lite.__file__).parent
 ROW = Result(
     *(MERGE, "passed", 2, 2, "ann", "a.py", ("x", "y"), ("z",), "message", "card", True),
     *(("note",), ("flag",), "digest", 0.5, 7),
@@ -91,9 +94,68 @@ def test_a_key_follows_everything_that_a_result_rests_on(monkeypatch: pytest.Mon
     assert keys()[0] not in (before[0], after[0])
 
 
+def test_a_key_follows_what_runs_and_judges_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {path.relative_to(PACKAGE).as_posix() for path in journals.shared_source()}
+    assert {
+        *("split_heads.py", "single_head.py", "copy_weights.py", "checks/engine/attention.py"),
+        *("checks/engine/references.py", "checks/exercise.py", "checks/mistakes/shapes.py"),
+        *("checks/grading/jobs.py", "checks/grading/wire.py", "checks/grading/slicing.py"),
+    } <= names
+    others = {"cli.py", "checks/course/split_heads.py", "checks/grading/pages.py", "files.py"}
+    assert not others & names
+    assert all((PACKAGE / name).exists() for name in others)
+    before = key_of("code", MERGE, Limits(), None)
+    monkeypatch.setattr(journals, "shared_source", lambda: [PACKAGE / "split_heads.py"])
+    _forget()
+    assert key_of("code", MERGE, Limits(), None) != before
+    monkeypatch.undo()
+    _forget()
+    assert key_of("code", MERGE, Limits(), None) == before
+    monkeypatch.setattr(torch, "__version__", "another")
+    assert key_of("code", MERGE, Limits(), None) != before
+
+
+def test_a_key_follows_a_function_that_an_exercise_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its own file, by name: here through a lambda, one step down."""
+    make = EXERCISES[MERGE].probe.cases[0].make  # type: ignore[attr-defined]
+    names = make.__globals__
+    monkeypatch.setitem(names, "below", _as_of_the_course(lambda: 3))
+    monkeypatch.setitem(names, "between", _as_of_the_course(eval("lambda: below()", names)))
+    calls = _as_of_the_course(eval("lambda seed: between()", names))
+    before = list(journals._parts(calls, set()))
+    monkeypatch.setitem(names, "below", _as_of_the_course(lambda: 5))
+    assert list(journals._parts(calls, set())) != before
+
+
+def _as_of_the_course(function: Any) -> Any:
+    function.__module__ = "cleanformer_lite.checks.course.split_heads"
+    return function
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_a_key_is_the_same_in_every_process(seed: str) -> None:
+    code = "from cleanformer_lite.checks.grading.journal import _content_of as content\n"
+    code += f"print(*map(content, {list(EXERCISES)}))"
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PACKAGE.parent)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == [journals._content_of(name) for name in EXERCISES]
+
+
+@pytest.fixture(autouse=True)
+def fingerprints() -> Iterator[None]:
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    journals._content_of.cache_clear()
+    journals._machine.cache_clear()
+
+
 def _replace(monkeypatch: pytest.MonkeyPatch, exercise: Exercise, **changes: Any) -> None:
     monkeypatch.setitem(EXERCISES, MERGE, dataclasses.replace(exercise, **changes))
-    journals._content_of.cache_clear()
+    _forget()
 
 
 def asked(ran: list[str]) -> Any:
@@ -152,19 +214,41 @@ def test_only_what_an_answer_rests_on_makes_it_run_again(tmp_path: Path, runner:
     assert ran == ["1 to do", "0 to do", "1 to do", "1 to do"]
 
 
-def test_a_file_whose_answers_never_end_is_given_up(tmp_path: Path, runner: Runner) -> None:
+def test_a_file_whose_answers_never_end_is_given_up(
+    tmp_path: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All exercises of the course: three of them take their time, the others are not run."""
     folder = tmp_path / "in"
     folder.mkdir()
-    exercises = [e.id for e in EXERCISES.values()][:5]
     text = "\n".join(
-        ENDLESS.replace("merge_heads", EXERCISES[name].entry_point) for name in exercises
+        ENDLESS.replace("merge_heads", exercise.entry_point) for exercise in EXERCISES.values()
     )
-    (folder / "a.py").write_text(text.replace("(x):", "(*args, **options):"))
-    results = grade(folder, tmp_path / "out", runner, exercises=exercises).results
-    assert [r.status for r in results] == ["timeout"] * 5
-    assert [r.message.startswith("not run: 3 answers") for r in results] == [
-        *(False, False, False, True, True)
-    ]
+    text = text.replace("(x):", "(*args, **options):")
+    for name in ("ann.py", "ben.py"):  # the same code is run once, and each file is named
+        (folder / name).write_text(text)
+    (folder / "cat.py").write_text(RIGHT)
+    started: list[str] = []
+    run = runner.run
+
+    def noted(name: str, *rest: Any) -> Any:
+        started.append(name)
+        return run(name, *rest)
+
+    monkeypatch.setattr(runner, "limits", dataclasses.replace(runner.limits, seconds=0.5))
+    monkeypatch.setattr(runner, "run", noted)
+    course = grade(folder, tmp_path / "out", runner, exercises=list(EXERCISES))
+    assert len(started) == 3 + 1
+    assert course.given_up == ["ann.py", "ben.py"]
+    for name in course.given_up:
+        late = [r for r in course.results if r.submission == name]
+        assert [r.status for r in late] == ["timeout"] * len(EXERCISES)
+        message = f"not run: 3 answers of {name} ran out of time"
+        assert [r.message == message for r in late] == [False] * 3 + [True] * (len(late) - 3)
+        assert all(message in r.card for r in late[3:])
+    assert [r.exercise for r in course.results if r.passed] == [MERGE]
+    again = grade(folder, tmp_path / "out", runner, exercises=list(EXERCISES))
+    assert len(started) == 3 + 1
+    assert again.given_up == course.given_up
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -27,6 +27,8 @@ FILES = {
     "escapes.py": (ESCAPES, "crashed"),
     "null.py": (RIGHT + "\0", "crashed"),
     "deep.py": ("x = " + "(" * 5000 + "\n" + RIGHT, "crashed"),
+    "31 MiB.ipynb": (notebook(RIGHT, f"x = '{'x' * 31 * 2**20}'"), "passed"),
+    "33 MiB.py": (RIGHT + "#" * 33 * 2**20, "refused"),
     "wide.py": ("merge_heads = " + "-" * 200_000 + "1", "crashed unreadable"),
 }
 

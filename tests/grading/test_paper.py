@@ -84,6 +84,44 @@ import torch
 def merge_heads(x: torch.Tensor) -> torch.Tensor:
     return {MERGE_BODY}
 """,
+    "a class that registers those built on it": f"""
+class Merger:
+    kinds = {{}}
+    def __init_subclass__(cls): Merger.kinds[cls.__name__] = cls
+
+class Turned(Merger):
+    def __call__(self, x): return {MERGE_BODY}
+
+merge_heads = Merger.kinds["Turned"]()
+""",
+    "a method for a type": f"""
+from functools import singledispatch
+import torch
+@singledispatch
+def merge_heads(x): raise TypeError
+@merge_heads.register
+def _(x: torch.Tensor): return {MERGE_BODY}
+""",
+    "cell magics": f"""
+%%capture shown
+import math
+
+%%time
+def merge_heads(x): return {MERGE_BODY} * math.floor(scale)
+
+!pip install nothing
+scale = 1.5
+files = !ls
+merge_heads?
+get_ipython().run_line_magic("matplotlib", "inline")
+""",
+    "await": f"""
+import asyncio
+await asyncio.sleep(0)
+async def read(): return 1
+scale = await read()
+def merge_heads(x): return {MERGE_BODY} * scale
+""",
     "a name that holds a class": f"""
 from dataclasses import dataclass
 @dataclass
@@ -121,22 +159,46 @@ torch.manual_seed(1)
     assert (result.status, result.species) == ("failed", ("merge_without_transpose",))
 
 
-def test_an_answer_that_rests_on_a_wrong_one_says_so(runner: Runner) -> None:
-    rests = f"""
-{RIGHT_SPLIT.replace(".transpose(1, 2)", "")}
+def test_a_file_that_trains_for_long_leaves_an_answer_its_own_reason(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "limits", replace(runner.limits, seconds=1))
+    text = "merge_heads = None\nexec('while True: pass')"
+    result = graded(runner, text)
+    assert (result.status, result.points) != ("timeout", 0)
+    assert result.notes[-1] == "the whole file was run, too, and did not end in time"
+
+
+WRONG_SPLIT = RIGHT_SPLIT.replace(".transpose(1, 2)", "")
+RESTS = f"""
 def merge_heads(x):
     assert split_heads(torch.zeros(2, 3, 4), 2).shape == (2, 2, 3, 2)
     return {MERGE_BODY}
 """
-    submission = Submission("a.py", f"import torch\n{rests}".encode())
-    split, merge = grade_file(runner, submission, [SPLIT, MERGE])
-    assert [split.passed, merge.passed] == [False, False]
-    assert merge.notes[-1].startswith(f"it depends on your answer to {SPLIT}, which does not pass")
-    assert split.notes == ()
-    good = f"import torch\n{RIGHT_SPLIT}{rests.split('2)[2:]', 1)[0]}"
-    good = good.replace(RIGHT_SPLIT.replace(".transpose(1, 2)", ""), "")
-    results = grade_file(runner, Submission("a.py", good.encode()), [SPLIT, MERGE])
-    assert [result.notes for result in results] == [(), ()]
+RIGHT_BUT_FOR = f"this answer is right: it fails only because your answer to {SPLIT} does"
+RESTS_ON = f"it depends on your answer to {SPLIT}, which does not pass"
+
+
+@pytest.mark.parametrize(
+    ("split", "merge", "passed", "notes"),
+    [
+        (WRONG_SPLIT, RESTS, False, (RIGHT_BUT_FOR, f"{RESTS_ON}: fix that one first")),
+        (
+            *(WRONG_SPLIT, RESTS.replace(".transpose(1, 2)", ""), False),
+            (f"{RESTS_ON}: fix that one first",),
+        ),
+        (WRONG_SPLIT, RESTS.replace("assert", "unused = lambda:"), True, (RESTS_ON,)),
+        (RIGHT_SPLIT, RESTS, True, ()),
+        (RIGHT_SPLIT, RESTS.replace(".transpose(1, 2)", ""), False, ()),
+    ],
+)
+def test_an_answer_that_rests_on_a_wrong_one_says_so(
+    runner: Runner, split: str, merge: str, passed: bool, notes: tuple[str, ...]
+) -> None:
+    submission = Submission("a.py", f"import torch\n{split}{merge}".encode())
+    below, above = grade_file(runner, submission, [SPLIT, MERGE])
+    assert (below.passed, below.notes) == (split == RIGHT_SPLIT, ())
+    assert (above.passed, above.notes) == (passed, notes)
 
 
 def test_partial_credit_is_the_share_of_properties_that_hold(

@@ -1,8 +1,12 @@
 """Only what an answer needs is run, and a statement that raises stops no other."""
 
+from pathlib import Path
+
 import pytest
 
-from cleanformer_lite.checks.grading.slicing import needed
+from cleanformer_lite.checks import EXERCISES
+from cleanformer_lite.checks.grading.jobs import notebook_cells
+from cleanformer_lite.checks.grading.slicing import hides_something, needed
 from cleanformer_lite.checks.grading.statements import parse
 
 
@@ -12,6 +16,45 @@ def kept(text: str, name: str = "answer") -> list[str]:
     assert not broken
     lines = text.splitlines()
     return [lines[s.piece.line - 1] for s in needed(statements, name)]
+
+
+PAGES = sorted((Path(__file__).parents[2] / "book").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_no_page_is_run_whole(page: Path) -> None:
+    """What learners hand in is a chapter with their answers in it: it trains for minutes."""
+    statements, broken = parse(notebook_cells(page.read_text(encoding="utf-8")))
+    assert not broken
+    for exercise in EXERCISES.values():
+        found = needed(statements, exercise.entry_point)
+        assert not hides_something(statements, found, exercise.entry_point), exercise.id
+
+
+@pytest.mark.parametrize(
+    ("line", "hides"),
+    [
+        ("show(globals())", False),  # a function of ours, which shows what there is
+        ("theirs(globals())", True),
+        ("globals().update(answer=2)", True),
+        ("globals()['answer'] = 2", True),
+        ("show(eval('2'))", True),
+        ("theirs(answer)", True),
+        ("theirs(other)", False),
+        ("show(answer)", False),
+    ],
+)
+def test_what_may_change_an_answer_unseen(line: str, hides: bool) -> None:
+    text = "from cleanformer_lite.viewers import show\ndef answer(): return 1\nother = 1\n"
+    statements, _ = parse([("", text + line)])
+    assert hides_something(statements, needed(statements, "answer"), "answer") == hides
+
+
+def test_nothing_that_is_handed_on_can_change_an_answer_that_is_nowhere() -> None:
+    statements, _ = parse(
+        [("", "def theirs(answer): answer.x = 1\nfor answer in []: theirs(answer)")]
+    )
+    assert not hides_something(statements, [], "answer")
 
 
 def test_what_an_answer_rests_on_is_kept_in_order() -> None:

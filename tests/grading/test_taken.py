@@ -114,6 +114,31 @@ ROADS = {
         "def merge_heads(x): return ours(x)",
         ("looks into what called it", "runs cleanformer_lite.checks.engine.references.merge"),
     ),
+    "by way of C": (
+        "import ctypes\nctypes.pythonapi.PyImport_ImportModule.restype = ctypes.py_object\n"
+        "ours = ctypes.pythonapi.PyImport_ImportModule(p.encode())\n"
+        "def merge_heads(x): return ours.merge_heads(x)",
+        ("calls C through ctypes", f"reads {MERGES}", f"runs {MERGES}"),
+    ),
+    "in the name of a library": (
+        "import sys, torch\nm = getattr(sys, 'mod' + 'ules')\n"
+        "text = 'def merge_heads(x): return ours(x)'\n"
+        "ours = object.__getattribute__(m[p + '.split_heads'], '__dict__')['merge_heads']\n"
+        "exec(compile(text, torch.__file__, 'exec'))",
+        ("compiles code in the name of a library", f"uses {MERGES}"),
+    ),
+    "in the name of a library, later": (
+        "import sys, torch\nm = getattr(sys, 'mod' + 'ules')\n"
+        "ours = object.__getattribute__(m[p + '.split_heads'], '__dict__')['merge_heads']\n"
+        "def merge_heads(x): return ours(x)\n"
+        "merge_heads.__code__ = merge_heads.__code__.replace(co_filename=torch.__file__)",
+        ("compiles code in the name of a library", f"uses {MERGES}"),
+    ),
+    "watching the interpreter": (
+        "import sys\n"
+        + RIGHT.replace("    batch", "    getattr(sys, 'setpro' + 'file')(None)\n    batch"),
+        ("watches the interpreter with sys.setprofile",),
+    ),
     "what notes it": (
         "import sys\nm = getattr(sys, 'mod' + 'ules')[p + '.checks.grading.taken']\n"
         + RIGHT.replace("    batch", "    m._noted.clear()\n    batch"),

@@ -76,3 +76,9 @@ def test_a_style_of_nobodys_is_refused(tmp_path: Path) -> None:
     page.write_text(stage().page().replace("<style>", "<style>p { top: 0 }"), encoding="utf8")
     with pytest.raises(ValueError, match="wanted a style sheet of the package"):
         move_viewers(tmp_path, page)
+
+
+def test_the_stage_of_a_page_is_small(moved: tuple[str, dict[str, str]]) -> None:
+    page, files = moved
+    name = page.split("data-loads=")[1].split('"')[1].split()[-1]
+    assert len(files[name].encode()) < 23_000

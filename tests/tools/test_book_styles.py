@@ -23,8 +23,6 @@ def purged(css: str, names: set[str]) -> str:
         "*",
         ":root",
         "[data-theme=dark] .card",
-        ".tooltip-inner",
-        ".bs-tooltip-top .card",
     ],
 )
 def test_a_rule_stays_whose_names_are_all_there(selector: str) -> None:

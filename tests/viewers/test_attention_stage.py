@@ -46,7 +46,7 @@ def tell(page: Page, **traits: Any) -> None:
 def numbers(page: Page, name: str) -> dict[tuple[int, ...], float]:
     """The visible numbers of one tensor, by their indices."""
     found: dict[str, str] = page.evaluate(
-        "() => Object.fromEntries([...document.querySelectorAll('.spot:not(.gone)')]"
+        "() => Object.fromEntries([...document.querySelectorAll('.block:not(.gone) .spot')]"
         ".map(node => [node.dataset.key, node.dataset.value]))"
     )
     return {
@@ -124,11 +124,14 @@ def test_every_number_is_what_torch_computes(open_page: Open, mode: str, causal:
     same(numbers(page, "y"), parts.sum(0) + attention.out_proj.bias)
 
 
-def test_one_head_alone_is_the_single_head(open_page: Open) -> None:
+@pytest.mark.parametrize("width", [390, 1000])  # on a phone k is first seen when it is turned
+def test_one_head_alone_is_the_single_head(open_page: Open, width: int) -> None:
     torch.manual_seed(1)
     head, x = SingleHeadAttention(7, head_dim=D), torch.randn(L, 7)
-    page = open_page(stage(head, x, WORDS))
+    page = open_page(stage(head, x, WORDS), viewport={"width": width, "height": 900})
     output, weights = head(x[None], need_weights=True)
+    tell(page, step="scores")
+    same(numbers(page, "k"), head.k_proj(x))
     tell(page, step="values")
     same(numbers(page, "s"), weights[0])
     same(numbers(page, "o"), output[0])
@@ -209,21 +212,22 @@ def test_a_sum_is_written_as_people_write_it(open_page: Open) -> None:
 
 def test_from_loop_to_split_only_brackets_move(open_page: Open) -> None:
     page = open_page(own_stage(mode="loop", step="qkv"), viewport={"width": 1000, "height": 900})
-    boxes = "all => all.filter(e => !e.classList.contains('gone')).map(e => e.style.width)"
-    before = page.locator(".spot:not(.gone)").all_inner_texts()
-    apart = page.locator(".bracket").evaluate_all(boxes)
+    spots, brackets = (page.locator(f".block:not(.gone) {one}") for one in (".spot", ".bracket"))
+    boxes = "all => all.map(e => e.style.cssText)"
+    before = spots.all_inner_texts()
+    apart = brackets.evaluate_all(boxes)
     page.get_by_label("split", exact=True).check()
     assert page.locator(".says").inner_text().startswith("0 of ")
-    assert page.locator(".spot:not(.gone)").all_inner_texts() == before
-    assert page.locator(".bracket").evaluate_all(boxes) != apart
+    assert spots.all_inner_texts() == before
+    assert brackets.evaluate_all(boxes) != apart
     page.get_by_label("sliced", exact=True).check()
     found = re.match(r"(\d+) of (\d+) numbers changed\.", page.locator(".says").inner_text())
     assert found is not None
     # All of W, of q, k, v, of scores, divided scores and shares, of the heads and what follows.
-    everything = 3 * E * E + 3 * L * E + 3 * H * L * L + L * E + H * L * E + L * E
-    assert int(found[2]) == everything
-    assert int(found[1]) == everything - 3 * H * D * D  # the blocks alone stay
-    assert page.locator(".spot.empty:not(.gone)").count() == 3 * (E * E - H * D * D)
+    follows = 3 * E * E + 3 * L * E + 3 * H * L * L + L * E + H * L * E + L * E
+    assert int(found[2]) == follows + L * E + E * E + 4 * E  # with x, W_O and all biases
+    assert int(found[1]) == follows - 3 * H * D * D  # the blocks alone stay
+    assert page.locator(".block.empty:not(.gone) .spot").count() == 3 * (E * E - H * D * D)
 
 
 def test_a_silenced_head_leaves_the_sum(open_page: Open, open_live: Open) -> None:
@@ -317,21 +321,55 @@ def test_steps_follow_each_other_and_stop_when_touched(open_page: Open) -> None:
 STEP = ".rail [aria-current]"
 
 
-def test_a_wheel_on_the_strip_picks_a_step_and_lets_the_page_go_on(open_html: Open) -> None:
-    tall = stage(step="x").page() + '<div style="height: 3000px"></div>'
-    page = open_html(tall, viewport={"width": 1000, "height": 900})
+NOW = "step => document.querySelector('.rail [aria-current]').innerText === step"
+
+
+def test_a_wheel_turns_the_strip_that_the_pointer_was_brought_to(open_html: Open) -> None:
+    tall = '<div style="height: 1000px"></div>'
+    page = open_html(
+        tall + stage(step="x").page() + 3 * tall, viewport={"width": 900, "height": 800}
+    )
+    strip = page.locator(".rail").bounding_box()
+    assert strip is not None
+    # A page that scrolls past takes the strip below the pointer and on.
+    page.mouse.move(400, 400)
+    for turn in range(1, 9):
+        page.mouse.wheel(0, 120)
+        page.wait_for_function("y => scrollY >= y", arg=120 * turn - 5)
+    under = "document.elementFromPoint(400, 400).closest('.rail') !== null"
+    page.evaluate("y => scrollTo(0, y)", strip["y"] + strip["height"] / 2 - 400)
+    page.wait_for_timeout(100)
+    assert page.evaluate(under)
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, 60)
+    page.wait_for_function("y => scrollY > y", arg=before)
+    assert page.locator(STEP).inner_text() == "x"
+    # Whoever moves to the strip means it.
     page.locator(".rail").hover()
+    page.mouse.move(420, page.locator(".rail").bounding_box()["y"] + 12)  # type: ignore[index]
+    before = page.evaluate("scrollY")
+    for step in ("W", "q k v"):
+        page.mouse.wheel(0, 120)
+        page.wait_for_function(NOW, arg=step)
     page.mouse.wheel(120, 0)
-    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'W'")
-    page.mouse.wheel(0, 120)  # downwards it scrolls the page, as everywhere
-    page.wait_for_function("scrollY > 0")
-    assert page.locator(STEP).inner_text() == "W"
-    page.evaluate("scrollTo(0, 0)")
-    page.locator(STEP).click()  # with the focus on the strip, a plain wheel turns its steps
-    page.mouse.wheel(0, 120)
-    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'q k v'")
+    page.wait_for_function(NOW, arg="split")
+    for step in ("q k v", "W", "x", "words"):
+        page.mouse.wheel(0, -120)
+        page.wait_for_function(NOW, arg=step)
+    assert page.evaluate("scrollY") == before
+    page.wait_for_timeout(500)  # past the first step the page scrolls on, once the wheel has rested
     page.mouse.wheel(0, -120)
-    page.wait_for_function("document.querySelector('.rail [aria-current]').innerText === 'W'")
+    page.wait_for_function("y => scrollY < y", arg=before)
+
+
+def test_with_the_focus_on_the_strip_a_wheel_turns_it(open_html: Open) -> None:
+    page = open_html(stage(step="x").page() + '<div style="height: 3000px"></div>')
+    page.locator(STEP).focus()
+    box = page.locator(".rail").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
+    page.mouse.wheel(0, 120)
+    page.wait_for_function(NOW, arg="W")
     assert page.evaluate("scrollY") == 0
 
 
@@ -380,7 +418,7 @@ def test_it_plays_by_itself_once_seen_unless_calm_is_wanted(open_html: Open, mot
 def test_a_word_is_text(open_page: Open) -> None:
     page = open_page(own_stage())
     assert page.locator("img").count() == 0
-    assert page.locator(".chip").all_inner_texts() == WORDS
+    assert page.locator(".chips span").all_inner_texts() == WORDS
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_the_stage_tells_what_a_number_is_made_of(show: Open) -> None:
     page = show(viewers.stage(step="mask").page())
     page.locator("[data-key='s.0.2.1']").click()
     assert "/ 1.73." in said(page)
+    page.wait_for_function("document.querySelector('.board').scrollTop === 0")
     page.keyboard.press("ArrowRight")
     assert "score of “sat” for “sat”" in said(page)
     page.get_by_label("sliced", exact=True).check()
@@ -77,7 +78,7 @@ def test_the_xray_acts(show: Open) -> None:
 
 def test_tests_turn_cards(show: Open) -> None:
     page = show(viewers.guess_the_broken().page())
-    page.get_by_role("button", name="Reveal").click()
+    page.get_by_role("button", name="Just show me").click()
     page.locator("[data-key=testcausality]").click()
     assert page.locator(".caught").count() == 6
 

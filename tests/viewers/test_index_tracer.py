@@ -118,6 +118,11 @@ def test_the_lamp_is_lit_where_gradients_reach_back(walk: Page) -> None:
     ("recipe", "exercise", "answer"),
     [
         ("a bare view", "split_heads.split", lambda x, h: x.view(x.shape[0], h, x.shape[1], -1)),
+        (
+            [".view(N, L, H, D)", "attend", ".reshape(N, L, E)"],
+            "split_heads.split",
+            lambda x, h: x.view(*x.shape[:2], h, -1),
+        ),
         ("a bare merge", "split_heads.merge", lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
         (
             [
@@ -224,6 +229,8 @@ def test_the_strip_shows_each_stride_as_an_arrow(open_page: Open, recipe: str) -
         steps = {abs(int(text.split()[-1].replace("−", "-")))
                  for text in page.locator(".strides text").all_text_contents()}  # fmt: skip
         assert steps == set(x.stride())
+    arrow = page.locator(".strides .arrow").first
+    assert arrow.evaluate("e => getComputedStyle(e).fill") == "none"  # a line, not an area
     tops = page.locator(".byte").evaluate_all(
         "all => [...new Set(all.map(e => e.offsetTop))].length"
     )

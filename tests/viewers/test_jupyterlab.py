@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -42,25 +42,48 @@ ASK = """async (code) => {
 }"""
 
 
-@pytest.fixture
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Serve a notebook of one cell, the test's parameter, and return its address."""
-    cell = request.param
-    notebook: Any = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])  # type: ignore[no-untyped-call]
-    # Without a kernel of its own, JupyterLab would ask for one and wait.
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "viewer.ipynb")  # type: ignore[no-untyped-call]
+TRANSLATORS = """import torch
+from cleanformer_lite import SlicedMultiHeadAttention
+from cleanformer_lite.translation.checkpoints import load_model
+from cleanformer_lite.translation.decoding import translate
+from cleanformer_lite.translation.korean_dates import in_korean
+from cleanformer_lite.translation.training import new_model
+from cleanformer_lite.viewers import live_translator
+torch.manual_seed(0)
+mine = new_model(
+    embed_dim=12, num_heads=3, layers=1, hidden=7, attention=SlicedMultiHeadAttention).eval()
+models = {"shipped": load_model()[0], "mine": mine}
+shown = live_translator(models, arithmetic="%s")
+shown"""
+CELLS = {
+    "explorer": CELL,
+    "panel": PANEL,
+    "page": TRANSLATORS % "page",
+    "python": TRANSLATORS % "python",
+}
+Open = Callable[[str], Page]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a notebook of one cell for each of CELLS, and return where they are."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name, cell in CELLS.items():
+        notebook: Any = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])  # type: ignore[no-untyped-call]
+        # Without a kernel of its own, JupyterLab would ask for one and wait.
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, folder / f"{name}.ipynb")  # type: ignore[no-untyped-call]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
         **os.environ,
-        **{f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")},
+        **{f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")},
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYTHONPATH": str(ROOT),
     }
     options = [f"--port={port}", "--no-browser", "--allow-root", "--IdentityProvider.token="]
-    options += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}"]
+    options += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"]
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options],
         env=environment,
@@ -69,10 +92,31 @@ def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     )
     try:
         wait_for(f"http://127.0.0.1:{port}/api")
-        yield f"http://127.0.0.1:{port}/lab/tree/viewer.ipynb"
+        yield f"http://127.0.0.1:{port}/lab/workspaces"
     finally:
         server.terminate()
         server.wait(60)
+
+
+@pytest.fixture
+def open_notebook(lab: str, chromium: Browser) -> Iterator[Open]:
+    """Open a notebook of CELLS, and run its cell."""
+    pages: list[Page] = []
+
+    def opened(name: str) -> Page:
+        page = chromium.new_page()
+        pages.append(page)
+        page.goto(f"{lab}/{name}/tree/{name}.ipynb")
+        page.wait_for_function(
+            "window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=120_000
+        )
+        page.evaluate(READY)
+        return page
+
+    yield opened
+    for page in pages:
+        page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        page.close()
 
 
 def wait_for(address: str) -> None:
@@ -90,14 +134,8 @@ def ask(page: Page, code: str) -> str:
     return str(page.evaluate(ASK, code)).strip()
 
 
-@pytest.mark.parametrize("lab", [CELL], indirect=True, ids=["explorer"])
-def test_clicks_and_keys_reach_python_and_python_redraws(lab: str, chromium: Browser) -> None:
-    page = chromium.new_page()
-    page.goto(lab)
-    page.wait_for_function(
-        "window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=120_000
-    )
-    page.evaluate(READY)
+def test_clicks_and_keys_reach_python_and_python_redraws(open_notebook: Open) -> None:
+    page = open_notebook("explorer")
     viewer = page.locator(".viewer")
     viewer.get_by_role("button", name="head 2", exact=True).click(timeout=60_000)
     viewer.locator("[data-key=word3]").click()
@@ -125,17 +163,10 @@ def test_clicks_and_keys_reach_python_and_python_redraws(lab: str, chromium: Bro
     box.press("Enter")
     page.wait_for_timeout(500)
     assert viewer.locator("[data-key^=word]").all_inner_texts() == ["one", "two"]
-    page.close()
 
 
-@pytest.mark.parametrize("lab", [PANEL], indirect=True, ids=["panel"])
-def test_times_are_measured_slice_by_slice_and_stop_is_heard(lab: str, chromium: Browser) -> None:
-    page = chromium.new_page()
-    page.goto(lab)
-    page.wait_for_function(
-        "window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=120_000
-    )
-    page.evaluate(READY)
+def test_times_are_measured_slice_by_slice_and_stop_is_heard(open_notebook: Open) -> None:
+    page = open_notebook("panel")
     line = page.locator(".viewer .says").first
     page.get_by_role("button", name="Run", exact=True).click(timeout=60_000)
     page.get_by_text("Done, after 25 of 25 rounds.").wait_for(timeout=120_000)
@@ -149,4 +180,33 @@ def test_times_are_measured_slice_by_slice_and_stop_is_heard(lab: str, chromium:
     rounds = int(ask(page, "print(panel.found.rounds)"))
     assert 1 <= rounds < 25
     assert line.inner_text() == f"Stopped, after {rounds} of 25 rounds."
-    page.close()
+
+
+@pytest.mark.parametrize("arithmetic", ["page", "python"])
+def test_a_readers_own_translator_writes_what_python_writes(
+    open_notebook: Open, arithmetic: str
+) -> None:
+    page = open_notebook(arithmetic)
+    line = page.locator(".viewer .says")
+    line.get_by_text("It writes “Monday, November 23, 2026”: right.").wait_for(timeout=60_000)
+    page.locator("[data-key='decoder 0/1']").click()
+    line.get_by_text("without decoder 0 head 1: wrong").wait_for()
+    assert ask(page, "print(shown.off)") == "['decoder 0/1']"
+
+    page.get_by_label("mine").check()
+    line.get_by_text("with all").or_(line.get_by_text("It writes")).first.wait_for()
+    page.wait_for_function("document.querySelectorAll('.lt-tile').length === 9")
+    assert ask(page, "print(shown.kind, shown.off)") == "mine []"
+    page.locator("[data-key='cross 0/2']").focus()
+    page.keyboard.press("Enter")  # JupyterLab has a use for it
+    line.get_by_text("without cross 0 head 2").wait_for()
+    model = {"page": "rounded(mine)", "python": "mine"}[arithmetic]
+    expected = ask(
+        page,
+        "from cleanformer_lite.translation.six_bits import rounded\n"
+        "from cleanformer_lite.translation.looking_inside import *\n"
+        f"model = {model}\n"
+        "with without_head(attention_modules(model)['cross 0'], 2):\n"
+        "    print(translate(model, [in_korean(__import__('datetime').date(2026, 11, 23))])[0])",
+    )
+    assert line.inner_text().startswith(f"It writes “{expected.rstrip(', ')}")

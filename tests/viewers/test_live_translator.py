@@ -285,6 +285,43 @@ def test_a_notebook_brings_all_weights_along(open_live: Open) -> None:
     assert page.locator(".lt-verdict").inner_text() == ""  # nothing is known of costs
 
 
+def test_without_a_kernel_python_has_answered_once(open_page: Open, shipped: Transformer) -> None:
+    """What a page of a model shows that only Python can compute."""
+    page = open_page(live_translator(load_model()[0], arithmetic="python"))
+    assert page.locator(".says").inner_text() == f"It writes “{in_english(DAY)}”: right."
+    assert page.locator(".lt-tile").count() == 24
+    page.locator("[data-key='decoder 0/1']").click()
+    assert "Run this in a notebook" in page.locator(".says").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ({"day": "1899-12-31", "off": []}, "ValueError: wanted a day from 1900"),
+        ({"day": "1999-12-31", "off": ["cross 0/4"]}, "ValueError: wanted a head from 0 to 3"),
+    ],
+)
+def test_what_python_cannot_translate_is_told(asked: dict[str, Any], problem: str) -> None:
+    viewer = live_translator({"one": load_model()[0]}, arithmetic="python")
+    viewer.asked = {"kind": "one", **asked}
+    assert viewer.answer["to"] == viewer.asked
+    assert viewer.answer["problem"].startswith(problem)
+
+
+def test_python_answers_with_the_model_as_it_is_then() -> None:
+    """Also one that a page could not hold, and one that was trained on meanwhile."""
+    torch.manual_seed(0)
+    mine = new_model(embed_dim=256, num_heads=2, layers=1, hidden=5)
+    viewer = live_translator({"mine": mine}, arithmetic="python")
+    viewer.asked = {"kind": "mine", "day": DAY.isoformat(), "off": [], "turn": 0}
+    first = viewer.answer
+    torch.nn.init.zeros_(mine.decoder_norm.weight)
+    torch.nn.init.zeros_(mine.decoder_norm.bias)
+    viewer.asked = {"kind": "mine", "day": DAY.isoformat(), "off": [], "turn": 1}
+    assert viewer.answer["shares"] != first["shares"]
+    assert viewer.answer["shares"][0] == pytest.approx(1 / mine.embedding.num_embeddings, abs=1e-5)
+
+
 def test_the_twin_holds_the_costs() -> None:
     twin = viewer().static()
     assert f"<td>{in_english(DAY)}</td>" in twin
@@ -298,6 +335,8 @@ def test_what_is_no_such_model_is_refused() -> None:
         live_translator(Transformer(5, layers=1))
     with pytest.raises(ValueError, match="wanted a date like"):
         live_translator({"none": "hello"})
+    with pytest.raises(ValueError, match="wanted arithmetic by 'page' or 'python', got 'gpu'"):
+        live_translator(new_model(layers=1), arithmetic="gpu")
     with pytest.raises(ValueError, match="big: wanted at most 1,000,000 weights"):
         live_translator({"big": new_model(embed_dim=256)})
     with pytest.raises(

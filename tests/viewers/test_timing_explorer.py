@@ -55,7 +55,7 @@ def by_keyboard(page: Page) -> None:
     keys = ["Tab", "ArrowRight"]  # heads, 4 to 8
     keys += ["Tab", "ArrowRight"]  # length, 64 to 256
     keys += ["Tab", "ArrowRight"]  # direction
-    keys += ["Tab", *["ArrowRight"] * 8]  # the prediction, 1 to 5
+    keys += ["Tab", *["ArrowRight"] * 9]  # the prediction, 0.5 to 5
     keys += ["Tab", "Enter"]  # reveal
     for key in keys:
         page.keyboard.press(key)
@@ -90,7 +90,9 @@ def points(page: Page, name: str) -> list[tuple[float, float]]:
 def test_equal_ratios_are_equal_heights_on_one_scale_for_all(open_page: Open) -> None:
     page = open_page(explore_timings(made_up()))
     assert page.locator(".time-line").count() == 1  # the loop waits for the guess
-    page.get_by_role("button", name="Reveal").click()
+    assert page.get_by_role("button", name="Reveal").is_disabled()
+    page.get_by_role("button", name="Just show me").click()
+    assert "You said" not in page.locator(".says").inner_text()
     fused, looped = points(page, "fused"), points(page, "looped")
     # 1, 4 and 8 heads: fused takes 64, 256 and 512 us, the loop 1.25, 4.25 and 8.25 times that.
     fourfold = fused[0][1] - fused[1][1]

@@ -8,6 +8,7 @@ from cleanformer_lite.checks.course import (
     repairs,
     single_head,
     sliced_heads,
+    sliced_module,
     split_heads,
     transformer,
 )
@@ -18,7 +19,7 @@ _IN_ORDER = (
     registration_bug,
     looped_heads,
     *(split_heads, repairs),
-    sliced_heads,
+    *(sliced_heads, sliced_module),
     *(fused_heads, fused_forward),
     transformer,
 )

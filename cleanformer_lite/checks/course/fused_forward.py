@@ -142,7 +142,7 @@ FORWARD = Exercise(
         "`(3E, E)`, `out_weight` `(E, E)`, as `nn.Linear` keeps them; the result is `(N, L, E)`. "
         "Attend with `F.scaled_dot_product_attention`. The mask is boolean, True = may attend, "
         "broadcastable to `(N, H, L, L)`, and may come together with `is_causal`. A query that may "
-        "attend to nothing gets zeros. Weights are dropped in training alone."
+        "attend to nothing gets zeros. Weights are dropped only in training."
     ),
     starter=(
         "def fused_forward(x, in_weight, out_weight, num_heads,\n"

@@ -95,7 +95,7 @@ MERGE = Exercise(
     entry_point="merge_blocks",
     prompt=(
         "Write `merge_blocks(top, total, mean, other_top, other_total, other_mean) -> (top, "
-        "total, mean)`. Two groups of keys were read apart. Of each, `top` `(L, 1)` is the "
+        "total, mean)`. Two groups of keys were read separately. In each, `top` `(L, 1)` is the "
         "largest score, `total` `(L, 1)` the sum of the exponentials of score minus top, `mean` "
         "`(L, D)` the values summed with the same exponentials, not divided. Return the three for "
         "both groups together. A group without keys has a top of minus infinity and zeros."

@@ -181,7 +181,7 @@ MODULE = Exercise(
         "`(N, L, E)`, `weights` is `(N, H, L, L)`. Query, key, value and output projection map E "
         "to E, with bias or without. Masks are boolean, True = may attend, broadcastable to "
         "`(N, H, L, L)`; a mask and `is_causal` may come together. A query that may attend to "
-        "nothing gets weights of zero. Dropout falls on the weights, in training alone."
+        "nothing gets weights of zero. Dropout falls on the weights, and only in training."
     ),
     starter=(
         "class SplitHeads(nn.Module):\n"

@@ -1,13 +1,15 @@
 """Read what was observed of a module, without trusting it."""
 
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from cleanformer_lite.checks.engine.attention import Comparison
-from cleanformer_lite.checks.engine.compare import close, paired, shown, shown_both, worst
+from cleanformer_lite.checks.engine.attention import Attention, Comparison
+from cleanformer_lite.checks.engine.compare import close, matches, paired, shown, shown_both, worst
 from cleanformer_lite.checks.engine.layouts import Projections, mixed
 from cleanformer_lite.checks.engine.projections import hypotheses
 from cleanformer_lite.checks.engine.trials import (
@@ -22,6 +24,7 @@ from cleanformer_lite.checks.engine.trials import (
 from cleanformer_lite.checks.observations import CallOutcome, ModuleObservations, TrialOutcome
 from cleanformer_lite.checks.report import Counterexample
 
+MOST_IN_A_ROW = 8
 BUILT = f"a module of embed_dim={LARGE.embed_dim}, num_heads={LARGE.num_heads}"
 
 
@@ -52,13 +55,23 @@ class Evidence:
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        return [self.compare(reading) for reading in self.readings]
+        """Comparisons by every reading, the likeliest first.
 
-    @cached_property
-    def mixed_comparisons(self) -> list[Comparison]:
-        """Comparisons by readings in which projections lay out heads in different ways."""
-        whole = [reading for reading in self.readings if reading.is_whole]
-        return [self.compare(reading) for reading in mixed(whole, LARGE)]
+        Before them stand those in which heads are arranged otherwise, if only so the answer is the
+        right attention where no mask is given.
+        """
+        own = [self.compare(reading) for reading in self.readings]
+        if any(right_without_masks(comparison) for comparison in own):
+            return own
+        others = map(self.compare, self.arrangements(own))
+        return [*(one for one in others if right_without_masks(one)), *own]
+
+    def arrangements(self, own: list[Comparison]) -> Iterator[Projections]:
+        """Read some projections strided and others not, and heads merged in another order."""
+        whole = [comparison for comparison in own if comparison.reading.is_whole]
+        yield from mixed([comparison.reading for comparison in whole], LARGE)
+        for comparison in whole:
+            yield from merged_in_another_order(comparison)
 
     def compare(self, reading: Projections) -> Comparison:
         """Prepare the comparison of every call by one reading."""
@@ -129,15 +142,42 @@ class Evidence:
         return text + (", is_causal=True" if call.is_causal else "")
 
 
+def right_without_masks(comparison: Comparison) -> bool:
+    """Say whether the right attention does the same as the answer where no mask is given."""
+    right = Attention(comparison.reading, LARGE.num_heads)
+    return comparison.reading.is_whole and comparison.same(right, "unmasked")
+
+
+def merged_in_another_order(comparison: Comparison) -> Iterator[Projections]:
+    """Find the order in which heads stand side by side, and arrange the output matrix by it.
+
+    Whose head comes first is an answer's own affair: the columns of its output matrix follow.
+    """
+    reading, outcome = comparison.reading, comparison.trial.call("unmasked")
+    right = Attention(reading, LARGE.num_heads)
+    if reading.out is None or (
+        comparison.has_weights and not comparison.same_weights(right, "unmasked")
+    ):
+        return
+    heads = comparison.weights(right, "unmasked") @ comparison.parts(right, "unmasked")[2]
+    columns = torch.arange(LARGE.embed_dim).view(LARGE.num_heads, -1)
+    for order in itertools.permutations(range(LARGE.num_heads)):
+        if matches(outcome.output, right.out(right.merge(heads[:, order]))):
+            place = [order.index(head) for head in range(LARGE.num_heads)]
+            yield replace(reading, out=reading.out[:, columns[place].flatten()])
+
+
 def unequal(
     evidence: Evidence, label: str, name: str, yours: Tensor, target: Tensor, what: str
 ) -> Counterexample | None:
-    """Show where two tensors differ: small ones whole, of large ones the worst number."""
+    """Compare, and show the whole of small tensors, of large ones the worst row or number."""
     if close(yours, target):
         return None
     if yours.numel() > 16:
         gap = (yours - target).abs().nan_to_num(torch.inf)
         index = worst(gap)
+        if 1 < yours.shape[-1] <= MOST_IN_A_ROW:  # what one query gives its keys
+            index = index[:-1]
         what = f"{what}{index}"
         yours, target = yours[tuple(index)], target[tuple(index)]
     inputs = evidence.inputs(label, name)

@@ -135,8 +135,13 @@ def sentences(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def failures(evidence: Evidence) -> dict[str, Counterexample]:
-    """Return the properties that fail, each with the smallest counterexample found."""
+    """Name the properties that fail, each with the smallest counterexample found.
+
+    They stand in the order in which they are checked; before them the first that fails in the small
+    trial, because a reader can follow that by hand.
+    """
     found: dict[str, Counterexample] = {}
+    small = ""
     for name, holds in properties_for(evidence.contract).items():
         for label in ("large",) if holds in ASKED_ONCE else ("small", "large"):
             try:
@@ -148,8 +153,9 @@ def failures(evidence: Evidence) -> dict[str, Counterexample]:
                 counterexample = Counterexample("", yours, "a module as the task describes it")
             if counterexample is not None:
                 found[name] = counterexample
+                small = small or (name if label == "small" else "")
                 break
-    return found
+    return {small: found[small], **found} if small else found
 
 
 def error_of(observed: ModuleObservations) -> tuple[str, str, str] | None:

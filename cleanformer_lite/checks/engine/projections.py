@@ -87,8 +87,9 @@ def table(matrices: list[InputMatrix], vectors: list[Parameter], sizes: Sizes) -
 def pair_biases(four: Tensor, vectors: list[Parameter], sizes: Sizes) -> Tensor:
     """Give each row the bias whose gradient equals that on the row's constant feature.
 
-    A vector may hold the biases of several matrices, and a matrix may have several vectors. Biases
-    of keys get no gradient, so they go, in order, to the rows that are left.
+    A vector may hold the biases of several matrices, and a matrix may be given several vectors: a
+    second one for the same rows is added to the first. Biases of keys get no gradient at all: they
+    go, in order, to the rows that are left.
     """
     bias, taken = torch.zeros(len(four)), torch.zeros(len(four), dtype=torch.bool)
     wanted, scale = four[:, 2], float(four.abs().max())
@@ -99,9 +100,11 @@ def pair_biases(four: Tensor, vectors: list[Parameter], sizes: Sizes) -> Tensor:
             part = slice(start, start + size)
             place = _place(theirs[part], wanted, taken, scale)
             if place is None:
+                place = _place(theirs[part], wanted, torch.zeros_like(taken), scale)
+            if place is None:
                 silent_pieces.append(value[part])
                 continue
-            bias[place : place + size] = value[part]
+            bias[place : place + size] += value[part]
             taken[place : place + size] = True
     # Relative to its own row, because a query's gradient may be small by chance.
     is_key = wanted.abs() <= 1e-4 * four.abs().amax(dim=1)

@@ -118,6 +118,12 @@ def scales_scores(exam: Examination, insight: Insight) -> bool | None:
         exam.report.unknown.append(
             "scale (scores are not scaled: by design, as in T5, or forgotten)"
         )
+    elif (
+        exam.expect.scaled
+        and core.weights is not None
+        and any(_near(factor, size**-0.5) for size in core.weights.shape[1:])
+    ):
+        exam.bug(named("scaled_by_another_size", what, **case))
     elif exam.expect.scaled:
         exam.bug(named("scale_missing" if _near(factor, 1.0) else "", what, **case))
     else:

@@ -43,6 +43,12 @@ class Course:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
 
+    @property
+    def given_up(self) -> list[str]:
+        """Files of which not every answer was run, because too many before had not ended."""
+        late = (r for r in self.results if r.status == "timeout" and r.message.startswith(NOT_RUN))
+        return sorted({result.submission for result in late})
+
 
 @dataclass
 class _Plan:

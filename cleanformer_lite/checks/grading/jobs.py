@@ -10,9 +10,11 @@ import linecache
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from functools import partial
+from inspect import CO_COROUTINE
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from cleanformer_lite.checks import EXERCISES, NoAnswer, Observations, observe
@@ -146,9 +148,10 @@ def _outline(
 ) -> dict[str, Any]:
     """Return the code that one exercise needs, and what a teacher may want to look at."""
     kept = needed(statements, entry_point)
+    numbers = {id(statement): number for number, statement in enumerate(statements)}
     defined = frozenset[str]().union(*(s.writes for s in kept if s.defines)) - {entry_point}
     return {
-        "code": [_triple(statement.piece) for statement in kept],
+        "code": [numbers[id(statement)] for statement in kept],  # of `whole`: text is sent once
         "broken": [f"{p.place}: {p.error}"[:LONGEST_NOTE] for p in broken if entry_point in p.text],
         "hides": hides_something(statements, kept, entry_point),
         "rests_on": sorted(names[name] for name in defined if name in names),
@@ -188,6 +191,8 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
     watch = observe  # an answer may replace the one in cleanformer_lite.checks
     pieces = [Piece(*triple) for triple in task["code"]]
     module, notes = _execute(pieces)
+    for name in task["right"]:
+        vars(module)[EXERCISES[name].entry_point] = _right_answer(name)
     message: dict[str, Any] = {"outcome": "missing", "error": "", "notes": notes[:MOST_NOTES]}
     if exercise.entry_point not in vars(module):
         errors = notes or task["broken"]
@@ -198,6 +203,11 @@ def _observed(task: dict[str, Any]) -> tuple[dict[str, Any], Observations]:
     except BaseException as error:
         return message | {"outcome": "raised", "error": _text_of(error)}, NoAnswer()
     return message | {"outcome": "observed"}, observations
+
+
+def _right_answer(name: str) -> Any:
+    """Return a right answer to an exercise that asks for a function, None for another exercise."""
+    return getattr(EXERCISES[name].probe, "reference", None)
 
 
 def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
@@ -211,10 +221,19 @@ def _execute(pieces: list[Piece]) -> tuple[ModuleType, list[str]]:
         try:
             code = compile_piece(piece, flags)
             flags |= code.co_flags & FUTURE
-            exec(code, vars(module))
+            _run(code, vars(module))
         except BaseException as error:
             notes.append(f"{piece.place}: {_text_of(error)}"[:LONGEST_NOTE])
     return module, notes
+
+
+def _run(code: CodeType, names: dict[str, Any]) -> None:
+    """Run a statement; one that awaits goes on at once, and may not need anything to go on by."""
+    result = eval(code, names)
+    if code.co_flags & CO_COROUTINE:
+        with suppress(StopIteration):
+            while True:
+                result.send(None)
 
 
 def _show_source(pieces: list[Piece]) -> None:

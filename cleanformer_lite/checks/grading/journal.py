@@ -4,6 +4,7 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -11,10 +12,18 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import IO, Any
 
+import torch
+
 from cleanformer_lite import __version__, checks
 from cleanformer_lite.checks import EXERCISES, Exercise
 from cleanformer_lite.checks.grading.limits import Limits
 from cleanformer_lite.checks.grading.result import Result
+
+# Files and folders that no verdict depends on.
+NO_VERDICT = {
+    *("__pycache__", "cli", "__main__", "files", "course", "examination", "progress", "api"),
+    *("outputs", "pages", "packing", "learners", "journal", "executors", "submissions"),
+}
 
 
 class Journal:
@@ -77,67 +86,99 @@ class Journal:
 
 
 def key_of(code: str, exercise: str, limits: Limits, seed: int | None) -> str:
-    """Name a result by everything that it depends on: code, exercise, package, options.
+    """Name a result by everything that it depends on: code, exercise, package, torch, options.
 
     `seed` is None if each run draws its own, because a right answer passes with any.
     """
-    parts = [code, _content_of(exercise), __version__, limits.as_dict(), seed]
+    running = [platform.python_version_tuple()[:2], torch.__version__]
+    parts = [code, _content_of(exercise), __version__, running, limits.as_dict(), seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @cache
 def _content_of(exercise: str) -> str:
-    """Return a fingerprint of an exercise's probe, and of the code that judges it.
+    """Return a fingerprint of an exercise's probe, and of the code that runs and judges it.
 
     Prompt and hints are left out, because they change no result.
     """
     told: Exercise = EXERCISES[exercise]
-    parts = [told.id, told.entry_point, str(told.points), *told.properties, *_parts(told.probe)]
-    return hashlib.sha256("\0".join([*parts, _engine()]).encode("utf-8", "replace")).hexdigest()
+    parts = [told.id, told.entry_point, str(told.points), *told.properties]
+    parts += [*_parts(told.probe, set()), _machine()]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
 @cache
-def _engine() -> str:
+def _machine() -> str:
     """Return a fingerprint of the source that all exercises share."""
-    folder = Path(checks.__file__).parent
-    passed_over = {"grading", "course", "chapters", "__pycache__"}
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        if not passed_over & set(path.relative_to(folder).parts):
-            digest.update(path.read_bytes())
+    for path in shared_source():
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _parts(value: Any, depth: int = 8) -> Iterator[str]:
+def shared_source() -> list[Path]:
+    """Return the files that every verdict depends on: the heads, and what runs and judges answers.
+
+    The course is not among them: its exercises are taken one by one.
+    """
+    package = Path(checks.__file__).parents[1]
+    heads = [path for path in package.glob("*.py") if path.stem not in NO_VERDICT]
+    inner = (path.relative_to(package) for path in (package / "checks").rglob("*.py"))
+    return [
+        *sorted(heads),
+        *(package / p for p in sorted(inner) if not NO_VERDICT & {*p.parts, p.stem}),
+    ]
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[str]:
     """Take a declaration apart into text that changes when it does."""
-    if depth == 0:
+    if id(value) in seen and not isinstance(value, str | int | float | bool | bytes | None):
         return
+    seen.add(id(value))
     if isinstance(value, FunctionType):
         yield from _code_parts(value.__code__)
         for cell in value.__closure__ or ():
             with suppress(ValueError):  # an empty cell
-                yield from _parts(cell.cell_contents, depth - 1)
+                yield from _parts(cell.cell_contents, seen)
+        for name in _names_in(value.__code__):  # what it calls beside it
+            used = value.__globals__.get(name)
+            if _is_of_the_course(used):
+                yield from _parts(used, seen)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for entry in dataclasses.fields(value):
             yield entry.name
-            yield from _parts(getattr(value, entry.name), depth - 1)
+            yield from _parts(getattr(value, entry.name), seen)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield str(key)
-            yield from _parts(inner, depth - 1)
+            yield from _parts(inner, seen)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _parts(inner, depth - 1)
+            yield from _parts(inner, seen)
     elif isinstance(value, type):
         yield value.__qualname__
         for name, inner in sorted(vars(value).items()):
             if isinstance(inner, FunctionType):
                 yield name
-                yield from _code_parts(inner.__code__)
+                yield from _parts(inner, seen)
     elif isinstance(value, str | int | float | bool | bytes | None):
         yield repr(value)
     else:
         yield type(value).__qualname__
+
+
+def _is_of_the_course(value: object) -> bool:
+    """Say whether this is code of an exercise's own file, or a number that it stands by."""
+    if isinstance(value, FunctionType | type):
+        return f"{value.__module__}.".startswith(f"{checks.__name__}.course.")
+    return isinstance(value, str | int | float | tuple)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
 
 
 def _code_parts(code: CodeType) -> Iterator[str]:

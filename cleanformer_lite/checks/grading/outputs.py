@@ -35,7 +35,7 @@ def write_all(out: Path, course: Course, sandbox: Sandbox) -> list[Path]:
 
     Raises: OSError if one cannot be written; it is then as it was before.
     """
-    (out / "learners").mkdir(exist_ok=True)
+    (out / "learners").mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in _texts(course, sandbox):
         written.append(write_file(out / name, text))

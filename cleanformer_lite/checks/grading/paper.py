@@ -12,7 +12,7 @@ from cleanformer_lite.checks.grading.runner import Runner
 from cleanformer_lite.checks.grading.submissions import Submission, printable
 
 MOST_TIMEOUTS = 3  # of one file
-NOT_RUN = f"not run: {MOST_TIMEOUTS} answers of this file ran out of time"
+NOT_RUN = "not run"
 LOOK_TWICE = (
     *("cleanformer_lite", "sys.modules", "importlib", "__import__", "_getframe", "gc.get_"),
     *("__subclasses__", "__globals__", "__builtins__", "ctypes", "pickle", "marshal", "base64"),
@@ -135,11 +135,37 @@ def grade_paper(
             again.append(runner.run(exercise, paper.whole, seed, outline["broken"]))
             timeouts += again[-1].timed_out
     for result in runner.judge(again):
-        if result.passed or results[result.exercise].status in ("missing", "crashed"):
-            note = "the whole file was run, because a part of it did not answer the exercise"
+        first = results[result.exercise]
+        if result.passed or (first.status in ("missing", "crashed") and result.status != "timeout"):
+            note = "the whole file was run: a part of it did not answer the exercise"
             result = replace(result, notes=(note, *result.notes))
             results[result.exercise] = _with_flags(paper, result, whole=True)
-    return [*results.values(), *given_up]
+        elif result.status == "timeout":
+            note = "the whole file was run, too, and did not end in time"
+            results[result.exercise] = replace(first, notes=(*first.notes, note))
+    blamed = _blame_others(runner, paper, list(results.values()), seed)
+    return [*blamed, *given_up]
+
+
+def _blame_others(
+    runner: Runner, paper: Paper, results: Sequence[Result], seed: int
+) -> list[Result]:
+    """Try wrong answers once more with right ones in place of those that they depend on."""
+    attempts = [
+        runner.run(result.exercise, outline["code"], seed, outline["broken"], outline["rests_on"])
+        for result in results
+        if (outline := paper.outlines[result.exercise])["rests_on"]
+        and result.status in ("failed", "crashed")
+    ]
+    right = {result.exercise for result in runner.judge(attempts) if result.passed}
+    return [_blaming(paper, result) if result.exercise in right else result for result in results]
+
+
+def _blaming(paper: Paper, result: Result) -> Result:
+    """Note that an answer is right except for an answer that it depends on."""
+    names = " and ".join(paper.outlines[result.exercise]["rests_on"])
+    note = f"this answer is right: it fails only because your answer to {names} does"
+    return replace(result, notes=(*result.notes, note))
 
 
 def _with_flags(paper: Paper, result: Result, whole: bool = False) -> Result:
@@ -160,11 +186,15 @@ def say_what_it_rests_on(paper: Paper, results: Sequence[Result]) -> list[Result
     wrong = {r.exercise for r in results if not r.passed and r.status != "missing"}
     named = []
     for result in results:
+        if result.message == NOT_RUN:
+            why = f"{NOT_RUN}: {MOST_TIMEOUTS} answers of {paper.submission} ran out of time"
+            result = without_points(EXERCISES[result.exercise], "timeout", why)
         below = paper.outlines.get(result.exercise, {}).get("rests_on", ())
+        advice = ": fix that one first" if result.exercise in wrong else ""
         notes = tuple(
-            f"it depends on your answer to {name}, which does not pass: fix that one first"
+            f"it depends on your answer to {name}, which does not pass{advice}"
             for name in below
-            if name in wrong and result.exercise in wrong
+            if name in wrong and result.status != "missing"
         )
         named.append(
             replace(

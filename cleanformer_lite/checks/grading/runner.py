@@ -89,23 +89,34 @@ class Runner:
         Raises: SlotLost if the runner was closed meanwhile.
         """
         task = {"kind": "read", "notebook": submission.is_notebook, "exercises": list(exercises)}
-        frame, ended = self._do(task, submission.content, self.limits)
+        # What comes back is the file's own text once more; JSON may write six bytes for one.
+        limits = replace(self.limits, result=6 * len(submission.content) + MIB)
+        frame, ended = self._do(task, submission.content, limits)
         trouble = how_it_ended(frame, ended)
         if trouble is not None:
             return {"trouble": f"cannot be taken apart: {trouble[1]}"}
         outline: dict[str, Any] = json.loads(frame or b"{}")
+        for answer in outline.get("answers", {}).values():
+            answer["code"] = [outline["whole"][number] for number in answer["code"]]
         return outline
 
     def run(
-        self, exercise: str, code: Sequence[Sequence[Any]], seed: int, broken: Sequence[str] = ()
+        self,
+        exercise: str,
+        code: Sequence[Sequence[Any]],
+        seed: int,
+        broken: Sequence[str] = (),
+        right: Sequence[str] = (),
     ) -> Attempt:
         """Run the code of one answer and observe it. No answer makes it raise anything else.
+
+        `right` names other exercises whose answers are replaced by right ones before it is tried.
 
         Raises: SlotLost if the runner was closed meanwhile.
         """
         nonce = secrets.token_hex(16)
         task = {"kind": "answer", "exercise": exercise, "seed": seed, "nonce": nonce}
-        task |= {"code": list(code), "broken": list(broken)}
+        task |= {"code": list(code), "broken": list(broken), "right": list(right)}
         frame, ended = self._do(task, b"", self.limits)
         return Attempt(exercise, seed, nonce, frame, ended)
 

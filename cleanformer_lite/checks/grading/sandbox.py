@@ -22,7 +22,8 @@ ISOLATION = ("auto", "bubblewrap", "kernel", "none")
 SHARED_BYTES = 256 * MIB
 RIGHTS_OF_ROOT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_ADMIN")
 INSTALL = """\
-Too little keeps answers away from your files on this machine ({found}).
+Too little keeps answers away from your files on this machine: {found}.
+Bubblewrap does not run here: {trouble}.
 Grade on Linux 5.13 or later, best with bubblewrap (Debian and Ubuntu: apt install bubblewrap).
 If you trust every submission, or grade inside a container or a virtual machine that you throw
 away afterwards, --isolation none goes on with what there is."""
@@ -110,7 +111,7 @@ def require(isolation: str) -> Sandbox:
     """
     sandbox = choose(isolation)
     if isolation != "none" and not sandbox.enough:
-        raise ValueError(INSTALL.format(found=sandbox))
+        raise ValueError(INSTALL.format(found=sandbox, trouble=_bubblewrap_trouble()))
     return sandbox
 
 

@@ -9,7 +9,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # name:number on x86_64:number on aarch64, where it has one.
 ALLOWED = """
@@ -78,7 +78,15 @@ def restrict(processes: int = 0) -> bool:
     """
     if not available():
         return False
-    steps = program(os.uname().machine, os.getpid(), processes)
+    install(program(os.uname().machine, os.getpid(), processes))
+    return True
+
+
+def install(steps: Sequence[Step]) -> None:
+    """Have the system ask a filter, for good, about each call of this process.
+
+    Raises: OSError if the system refuses it.
+    """
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     described = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
@@ -87,7 +95,6 @@ def restrict(processes: int = 0) -> bool:
         if libc.prctl(*arguments) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-    return True
 
 
 def program(machine: str, process: int, processes: int) -> list[Step]:

@@ -5,6 +5,8 @@ from cleanformer_lite.checks.grading.statements import Statement
 # Calls of these by name may change what no analysis sees; calls of what was imported from our own
 # package, and of Python's other functions, change nothing.
 CHANGES_ANYTHING = {"setattr", "delattr", "exec", "eval", "globals", "vars", "locals", "__import__"}
+SHOWS_ALL = {"globals", "vars", "locals"}  # harmless where a function of ours is handed it
+REGISTERS = ("__init_subclass__", "metaclass", "__set_name__")  # in a class that others build on
 HARMLESS = {"print", "display", "help", "len", "isinstance", "repr", "list", "sorted", "type", "id"}
 
 
@@ -52,16 +54,23 @@ def _changes(statements: list[Statement]) -> list[frozenset[str]]:
 def hides_something(statements: list[Statement], kept: list[Statement], name: str) -> bool:
     """Say whether statements left out may change the answer in ways that no analysis sees.
 
-    So may `setattr(Answer, ...)`, `exec`, a function of the file that is handed the answer, and a
-    decorator that registers.
+    So may `setattr(Answer, ...)`, `exec`, a function of the file that is handed the answer, a
+    decorator that registers, and a class that is built on one that registers.
     """
-    defined = frozenset[str]().union(*(s.writes for s in kept if s.defines), {name})
+    defined = frozenset[str]().union(*(s.writes for s in kept if s.defines), {name} if kept else ())
     ours = frozenset[str]().union(*(s.ours for s in statements), HARMLESS)
+    registering = frozenset[str]().union(
+        *(s.writes for s in kept if s.defines and any(word in s.piece.text for word in REGISTERS))
+    )
     within = {id(statement) for statement in kept}
     for statement in statements:
         if id(statement) in within:
             continue
-        if (statement.reads_now | statement.reads_later) & CHANGES_ANYTHING:
+        hidden = (statement.reads_now | statement.reads_later) & CHANGES_ANYTHING
+        called = {function for function, _ in statement.arguments}
+        if hidden and not (hidden <= SHOWS_ALL and called and called <= ours):
+            return True
+        if statement.defines and statement.reads_now & registering:
             return True
         if any(given & defined and f not in ours for f, given in statement.arguments):
             return True

@@ -112,9 +112,13 @@ def parse(cells: Cells) -> tuple[list[Statement], list[Unparsed]]:
 
 
 def compile_piece(piece: Piece, flags: int) -> CodeType:
-    """Compile one statement as within its file, with its line numbers and futures."""
+    """Compile one statement as within its file, with its line numbers and futures.
+
+    As in a notebook, it may await.
+    """
     tree = ast.parse(piece.text)
     ast.increment_lineno(tree, piece.line - 1)
+    flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code: CodeType = compile(tree, file_of(piece.cell), "exec", flags, dont_inherit=True)
     return code
 

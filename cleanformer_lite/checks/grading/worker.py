@@ -4,6 +4,7 @@ It holds no submission and no expected value. For every line that it is handed i
 supervisor, which forks one clean process a job, limits its time, and removes what it leaves.
 """
 
+import ctypes
 import gc
 import importlib
 import itertools
@@ -24,9 +25,11 @@ from typing import Any
 
 import torch
 
+from cleanformer_lite.checks import EXERCISES, NoAnswer, observe
 from cleanformer_lite.checks.grading import confine, taken
 from cleanformer_lite.checks.grading.jobs import run
 from cleanformer_lite.checks.grading.limits import Limits
+from cleanformer_lite.checks.grading.wire import encode
 
 # What answers import most: read once here rather than by each of them. Also, a user without rights
 # may not be allowed to read them later.
@@ -39,6 +42,7 @@ COMMON = (
 LONGEST_REQUEST = 4096
 LOOK_EVERY = 1.0
 CLEARING_SECONDS = 5.0
+HUGE_PAGE, COLLAPSE = 2 * 1024 * 1024, 25
 
 
 def main() -> None:
@@ -72,9 +76,36 @@ def warm_up() -> None:
     layer = torch.nn.Linear(2, 2)
     layer(torch.zeros(1, 2)).softmax(dim=-1).sum().backward()
     torch.func.jacrev(torch.sin)(torch.zeros(1))  # imports 800 modules the first time
+    for exercise in EXERCISES.values():
+        observe(exercise, None, seed=0)  # every call of None raises
+    encode({}, NoAnswer(), LONGEST_REQUEST)
     taken.prepare()
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object
+    use_huge_pages()
+
+
+def use_huge_pages() -> None:
+    """Have Linux, from 6.1 on, gather this process's memory in pages of 2 MiB.
+
+    A fork then copies hundreds of entries of the page table, not fifty thousand, and its end frees
+    as many. Where the system refuses, everything works as before.
+
+    Source: madvise(2), MADV_COLLAPSE.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return
+    libc = ctypes.CDLL(None)
+    for line in lines:
+        span, rights, _, _, inode, *name = line.split(maxsplit=5)
+        if rights != "rw-p" or inode != "0" or name not in ([], ["[heap]"]):
+            continue
+        first, last = (int(end, 16) for end in span.split("-"))
+        first, last = -(-first // HUGE_PAGE) * HUGE_PAGE, last // HUGE_PAGE * HUGE_PAGE
+        if first < last:
+            libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), COLLAPSE)
 
 
 def serve(line: socket.socket, folder: str, grader: int) -> None:

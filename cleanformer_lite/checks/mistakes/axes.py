@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from cleanformer_lite.checks.engine import references
-from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.attention import Attention, Comparison
+from cleanformer_lite.checks.engine.compare import matches
 from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.trials import LARGE
 from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.copy_weights import copy_weights
 from cleanformer_lite.sliced_heads import SlicedMultiHeadAttention
@@ -73,10 +75,28 @@ class HeadsAveraged(Attention):
         return super().merge(x.mean(dim=1, keepdim=True).expand(x.shape))
 
 
-def _are_averaged(evidence: Evidence) -> bool:
+def _are_averaged(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    """Say whether the mean of the maps comes back: as one map, or as the map of every head."""
     weights = evidence.call("large", "unmasked").weights
     batch, length, _ = evidence.calls["large"]["unmasked"].x.shape
-    return isinstance(weights, Tensor) and weights.shape == (batch, length, length)
+    shapes = {(batch, length, length), (batch, 1, length, length)}
+    if isinstance(weights, Tensor) and tuple(weights.shape) in shapes:
+        return True
+    return any(
+        comparison.reading.is_whole and _returns_the_mean(comparison)
+        for comparison in evidence.comparisons
+    )
+
+
+def _returns_the_mean(comparison: Comparison) -> bool:
+    right, outcome = (
+        Attention(comparison.reading, LARGE.num_heads),
+        comparison.trial.call("unmasked"),
+    )
+    maps = comparison.weights(right, "unmasked")
+    mean = maps.mean(dim=1, keepdim=True).expand(maps.shape)
+    is_right = matches(outcome.output, comparison.output(right, "unmasked"))
+    return is_right and matches(outcome.weights, mean)
 
 
 def _maps_averaged(x: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,13 +106,13 @@ def _maps_averaged(x: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
 
 @mistake(
     cause="the maps of all heads are averaged before they are returned",
-    symptom="one map `(N, L, L)` comes back, and no head can be looked at",
+    symptom="one map comes back, or the same for every head, and no head can be looked at",
     hints=(
         "Which shape have your weights?",
         "How many maps do H heads make? What happened to the others?",
         "Return `(N, H, L, L)`; for `nn.MultiheadAttention` that is `average_attn_weights=False`.",
     ),
-    tells=lambda evidence, failed: "weights_shape" in failed and _are_averaged(evidence),
+    tells=_are_averaged,
 )
 class MapsAveraged:
     """Returns the mean of the maps."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -67,9 +68,9 @@ def _copy_with(
     return copy_loop
 
 
-def _count_without_biases(embed_dim: int, num_heads: int) -> dict[str, int]:
-    square = embed_dim * embed_dim
-    return {"built_in_forward": square, "plain_list": square, "module_list": 4 * square}
+def _count_without_biases(embed_dim: int, num_heads: int, out_bias: int) -> dict[str, int]:
+    out = embed_dim * (embed_dim + out_bias)
+    return {"built_in_forward": out, "plain_list": out, "module_list": 3 * embed_dim**2 + out}
 
 
 @mistake(
@@ -279,6 +280,7 @@ class LayerShared:
 @mistake(
     cause="weights are copied, and their biases are not",
     symptom="right as long as the biases are zero",
+    thread="meta-pytorch/torchtune#2233",
     hints=(
         "Compare the two modules on an input of zeros.",
         "An `nn.Linear` keeps two parameters. Which of them do you copy?",
@@ -294,5 +296,5 @@ class BiasesForgotten:
             _copy_with(bias=False, out_bias=False),
             _copy_with(out_bias=False),
         ),
-        "registration_bug.count": (_count_without_biases,),
+        "registration_bug.count": tuple(partial(_count_without_biases, out_bias=n) for n in (0, 1)),
     }

@@ -88,6 +88,7 @@ class GoesOnAfterEnd:
 @mistake(
     cause="decoding runs to its limit though every row has ended: columns of padding are left over",
     symptom="right pieces, too many columns, and time spent on nothing",
+    thread="DongjunLee/transformer-tensorflow#5",
     hints=(
         "Decode one short sentence, and count the columns.",
         "When does your loop stop?",
@@ -103,6 +104,7 @@ class RunsToTheLimit:
 @mistake(
     cause="the next piece is read from another position's logits, or from those of an earlier step",
     symptom="the first piece is right, and then it comes again and again",
+    thread="xberg-io/xberg#1210",
     hints=(
         "Print the pieces of the first three steps.",
         "`predict` returns logits for every position. Which of them are for the next piece?",
@@ -123,6 +125,7 @@ class StaleLogits:
 @mistake(
     cause="the loop makes a step less or a step more than `longest`",
     symptom="the last piece is missing, or there is one too many, where no row ends in time",
+    thread="huggingface/transformers#9855",
     hints=(
         "Decode with `longest=1` a sentence that has not ended by then.",
         "How many pieces does your loop write? Is `start` counted among them?",
@@ -138,6 +141,7 @@ class LimitOffByOne:
 @mistake(
     cause="there is no limit: the loop runs until every row has ended",
     symptom="with a model that never says the end it runs for ever",
+    thread="CyberZHG/keras-transformer#3",
     hints=(
         "Decode with `longest=2` a sentence that has not ended by then.",
         "Where do you use `longest`?",

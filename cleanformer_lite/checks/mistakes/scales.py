@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor
 
 from cleanformer_lite.checks.engine.attention import Attention
-from cleanformer_lite.checks.mistake import mistake
+from cleanformer_lite.checks.mistake import mistake, variant_of
 from cleanformer_lite.checks.mistakes.forms import in_blocks
 
 
@@ -101,3 +101,55 @@ class ScaledTwice(Attention):
 
     def scale(self, query: Tensor) -> float:
         return 1.0 / query.shape[-1]
+
+
+@mistake(
+    cause="scores are divided by the root of the number of heads, or of keys, in place of D",
+    symptom="none to be seen: maps are too flat or too steep, and another size changes that",
+    thread="tenstorrent/tt-metal#56789",
+    hints=(
+        "Compute one score by hand. By which number is yours divided?",
+        "How many numbers does one product of query and key sum up? Which size is that?",
+        "Divide by `query.shape[-1] ** 0.5`, after the split.",
+    ),
+)
+class ScaledByAnotherSize(Attention):
+    """Divides by the root of H where D belongs."""
+
+    not_in = ("single_head.scores", "single_head.attention")
+
+    def scale(self, query: Tensor) -> float:
+        return 1.0 / math.sqrt(self.num_heads)
+
+
+@variant_of(ScaledByAnotherSize)
+class ScaledByKeys(Attention):
+    """Divides by the root of the number of keys."""
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        return query @ key.transpose(-2, -1) / math.sqrt(key.shape[-2])
+
+
+@mistake(
+    cause="the scale is applied to the weights, after the softmax, in place of the scores",
+    symptom="rows sum to 1 over the root of D, and the softmax is too steep",
+    thread="FrancescoSaverioZuppichini/ViT#2",
+    hints=(
+        "Add up the weights of one query.",
+        "Does your scale stand inside the softmax or behind it?",
+        "`torch.softmax(scores / D ** 0.5, dim=-1)`.",
+    ),
+    not_in=("single_head.scores", "single_head.mask", "single_head.attention"),
+)
+class ScaleAfterSoftmax(Attention):
+    """Divides the weights by the root of D."""
+
+    head_dim = 0
+
+    def scale(self, query: Tensor) -> float:
+        self.head_dim = query.shape[-1]
+        return 1.0
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        width = self.head_dim or self.projections.query.shape[0] // self.num_heads
+        return super().softmax(scores) / math.sqrt(width)

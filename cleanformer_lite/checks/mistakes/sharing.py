@@ -1,13 +1,16 @@
 """Mistakes in what makes query, key and value, and what becomes of heads. Wrong on purpose."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cleanformer_lite.checks.engine import references
-from cleanformer_lite.checks.engine.attention import Attention
+from cleanformer_lite.checks.engine.attention import Attention, AttentionModule
 from cleanformer_lite.checks.engine.equality import heads_share
 from cleanformer_lite.checks.engine.evidence import Evidence
+from cleanformer_lite.checks.engine.layouts import Projections
 from cleanformer_lite.checks.engine.parameters import (
     matrices,
     parameters_before_output,
@@ -30,6 +33,7 @@ OF_ONE_HEAD = frozenset(
 @mistake(
     cause="all heads share the keys of one",
     symptom="it trains, with less to tell the heads apart",
+    thread="lucidrains/audiolm-pytorch#99",
     hints=(
         "Which weights move the map of the last head?",
         "Look at the keys: how many heads' keys do you make, and which of them does a head use?",
@@ -218,3 +222,32 @@ class SplitBeforeProjection(nn.Module):
         query, key, value = self.q_proj(part), self.k_proj(part), self.v_proj(part)
         _, weights = references.attention(query, key, value, allowed)
         return self.out_proj(merge_heads(self.dropout(weights) @ value)), weights
+
+
+def _one_bias_too_many(evidence: Evidence, failed: tuple[str, ...]) -> bool:
+    biases = evidence.observed.registered.numbers - 4 * LARGE.embed_dim**2
+    return 4 * LARGE.embed_dim < biases <= 8 * LARGE.embed_dim and biases % LARGE.embed_dim == 0
+
+
+@mistake(
+    cause="a bias is added to numbers that have one from their layer already",
+    symptom="right results, and more numbers to learn than needed: two biases act as their sum",
+    hints=(
+        "List `named_parameters()`, and add up the biases. How many numbers do they have?",
+        "Which numbers get a bias twice: once in their layer, and once after the split?",
+        "Keep one of the two: `nn.Linear(..., bias=False)`, or no bias of your own.",
+    ),
+    tells=_one_bias_too_many,
+    explains=frozenset({"parameter_count"}),
+)
+class BiasTwice(AttentionModule):
+    """Adds a bias for each head to queries that have one."""
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__(embed_dim, num_heads, dropout)
+        self.head_bias = nn.Parameter(torch.zeros(num_heads, embed_dim // num_heads))
+
+    def projections(self) -> Projections:
+        """Add the second bias to the first."""
+        found = super().projections()
+        return replace(found, query_bias=found.query_bias + self.head_bias.flatten())
