@@ -77,6 +77,13 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def torch_kept() -> Iterator[None]:
+    """Set what a check needs of torch for one call, and undo what the call changed."""
+    with _torch_settings(), _torch_modes():
+        yield
+
+
+@contextmanager
 def _python() -> Iterator[None]:
     """Keep random numbers, recursion limit, working folder and warnings."""
     state, limit, filters = random.getstate(), sys.getrecursionlimit(), list(warnings.filters)

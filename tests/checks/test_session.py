@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import runpy
 import subprocess
 import sys
 import warnings
@@ -17,8 +18,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 import cleanformer_lite
-from cleanformer_lite.checks import check
+from cleanformer_lite.checks import EXERCISES, check
 from cleanformer_lite.checks.session import MOST_OUTPUT, kept
+
+SOLUTIONS = Path(__file__).parents[2] / "book" / "solutions"
 
 
 class UnprintableError(Exception):
@@ -153,6 +156,23 @@ def test_what_an_answer_changes_is_put_back(name: str, tmp_path: Path) -> None:
     finally:  # what a fault leaves behind must not spoil other tests
         torch.use_deterministic_algorithms(False)
         torch.set_grad_enabled(True)
+
+
+@pytest.mark.parametrize(
+    "exercise_id", ["transformer.greedy", "split_heads.merge", "single_head.mask"]
+)
+def test_what_one_call_changes_does_not_reach_the_next(exercise_id: str) -> None:
+    known = EXERCISES[exercise_id]
+    right = runpy.run_path(str(SOLUTIONS / f"{known.chapter}.py"))[known.entry_point]
+
+    def changes(*arguments: Any) -> Any:
+        result = right(*arguments)
+        torch.set_default_device("meta")
+        torch.set_default_dtype(torch.float64)
+        return result
+
+    report = check(exercise_id, changes)
+    assert report.passed, report
 
 
 @pytest.mark.parametrize("setting", ["float64", "inference", "autocast", "no_grad"])

@@ -38,7 +38,7 @@ from cleanformer_lite.checks.observations import (
     recorded,
 )
 from cleanformer_lite.checks.report import Counterexample, Report
-from cleanformer_lite.checks.session import seeded
+from cleanformer_lite.checks.session import seeded, torch_kept
 
 Arguments = dict[str, Any]
 
@@ -61,7 +61,8 @@ def observe_case(case: Case, function: Callable[..., Any], seed: int) -> CaseOut
 def observe_values(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
     """Record what a call returns, and its arguments afterwards."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-    with seeded(seed):  # the same draws, whatever was drawn before
+    # The same draws, whatever was drawn before; and the next case is made on the CPU again.
+    with seeded(seed), torch_kept():
         result, error = attempt(lambda: recorded(function(*arguments.values())))
     if error is not None:
         return CaseOutcome(error=error)
@@ -87,7 +88,8 @@ def observe_gradients(case: Case, function: Callable[..., Any], seed: int) -> di
         for name, value in tensors_of(arguments)
         if value.is_floating_point()
     }
-    result = function(*arguments.values())
+    with torch_kept():
+        result = function(*arguments.values())
     first = result[0] if isinstance(result, tuple | list) else result
     loss = torch.sum(first.float() * torch.linspace(1, 2, first.numel()).view(first.shape))
     torch.autograd.backward(loss)
