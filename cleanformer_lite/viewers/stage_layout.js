@@ -3,6 +3,7 @@
 const C = 34, // a cell
   GAP = 7, // between heads
   AIR = 14, // between tensors
+  RIM = 3, // a bracket, on each side of what it holds
   NAME = 46, // the words at the left
   TITLE = 22;
 // At each step: what stands at the left, what above or in a row, and the products.
@@ -140,7 +141,8 @@ const layout = (step, state, all, narrow, shown) => {
   const edges = [...blocks.values()].map(({ x, y, w, h, title, where }) =>
     title ? { x, y: where === "over" ? y - TITLE : y, w, h: h + TITLE } : { x, y, w, h },
   ); // prettier-ignore
-  return { step, blocks, notes, whole, ...around([...edges, ...notes.values()]) };
+  const { x, y, w, h } = around([...edges, ...notes.values()]);
+  return { step, blocks, notes, whole, x: x - RIM, y: y - RIM, w: w + 2 * RIM, h: h + 2 * RIM };
 };
 // Where each number stands.
 const spotsOf = ({ blocks }) =>

@@ -472,3 +472,24 @@ def test_every_step_of_python_is_on_the_rail(open_page: Open) -> None:
         steps = page.locator(".rail button")
         assert steps.count() == len(STEPS)
         assert steps.nth(at).get_attribute("aria-current") == "step"
+
+
+@pytest.mark.parametrize("width", [700, 1000])
+def test_nothing_that_fits_is_cut_at_an_edge(open_page: Open, width: int) -> None:
+    page = open_page(stage(), viewport={"width": width, "height": 900})
+    for step in STEPS:
+        tell(page, step=step)
+        page.wait_for_timeout(50)
+        beyond = page.evaluate(
+            "() => { const box = document.querySelector('.board').getBoundingClientRect();"
+            "if (document.querySelector('.board').scrollWidth > box.width + 1) return [];"
+            "return [...document.querySelectorAll('.board :is(.spot, .bracket)')]"
+            ".filter(node => !node.closest('.gone') && node.checkVisibility("
+            "{ opacityProperty: true, visibilityProperty: true }))"
+            ".map(node => node.getBoundingClientRect())"
+            ".filter(one => one.left < box.left - 0.6 || one.right > box.right + 0.6"
+            " || one.top < box.top - 0.6 || one.bottom > box.bottom + 0.6)"
+            ".map(one => [one.left - box.left, one.right - box.right,"
+            " one.top - box.top, one.bottom - box.bottom]); }"
+        )
+        assert beyond == [], step
