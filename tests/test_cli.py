@@ -234,4 +234,4 @@ def test_isolation_says_what_stays_open(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["isolation"]) == 0
     told = capsys.readouterr().out
     assert "each answer in a process of its own" in told
-    assert "import this package" in told.split("What stays open:")[1]
+    assert "take a right one from this package" in told.split("What stays open:")[1]

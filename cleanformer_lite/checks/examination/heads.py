@@ -21,7 +21,6 @@ class Insight:
         self.result, self.seen = watch(lambda: bench.call(self.x))
         self.output = bench.tokens(self.result.output)
         self.cores = cores(self.seen.events, bench.length, bench.keys)
-        self.tokens_axis = bench.token_axis
 
     @property
     def core(self) -> Core:
