@@ -47,7 +47,7 @@ def test_a_click_switches_a_head_off_and_on(view: Any) -> None:
     others = sum(opacities(view, 1))
     squares.first.click()
     assert sum(opacities(view, 0)) == 0
-    assert sum(opacities(view, 1)) > others
+    assert sum(opacities(view, 1)) == pytest.approx(others)  # lines do not pale in company
     assert squares.first.get_attribute("aria-checked") == "false"
     squares.first.click()
     assert sum(opacities(view, 0)) > 0

@@ -86,6 +86,14 @@ class OneSmallHead(SlicedByEinsum):
         return (weights @ v).transpose(1, 2).flatten(2) @ self.last, weights
 
 
+class SlicedAcrossSamples(SlicedByEinsum):
+    """SPECIMEN: takes samples for tokens."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        output, weights = super().forward(x.transpose(0, 1))
+        return output.transpose(0, 1), weights
+
+
 def thirds_by_view(projected: Tensor, num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
     n, length, width = projected.shape
     cut = projected.view(n, length, 3, num_heads, width // 3 // num_heads)
@@ -274,6 +282,7 @@ def drops_always(
 # Mistakes in another style than the specimens'.
 WRONG: list[tuple[str, str, Answer]] = [
     ("sliced_heads.module", "shared_layer", OneSmallHead),
+    ("sliced_heads.module", "batch_first_forgotten", SlicedAcrossSamples),
     ("fused_heads.thirds", "qkv_interleaved", interleaved),
     ("fused_heads.forward", "dropout_in_eval", drops_always),
     (
