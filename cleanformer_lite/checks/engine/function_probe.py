@@ -61,13 +61,11 @@ def observe_case(case: Case, function: Callable[..., Any], seed: int) -> CaseOut
 def observe_values(case: Case, function: Callable[..., Any], seed: int) -> CaseOutcome:
     """Record what a call returns, and its arguments afterwards."""
     arguments = case.make(torch.Generator().manual_seed(seed))
-    # The same draws, whatever was drawn before; and the next case is made on the CPU again.
-    with seeded(seed), torch_kept():
+    with seeded(seed), torch_kept():  # the same draws; and the next case is made as this one is
         result, error = attempt(lambda: recorded(function(*arguments.values())))
     if error is not None:
         return CaseOutcome(error=error)
-    after = {name: recorded(value) for name, value in tensors_of(arguments)}
-    return CaseOutcome(result, after=after)
+    return CaseOutcome(result, after={name: recorded(x) for name, x in tensors_of(arguments)})
 
 
 def with_gradients(
