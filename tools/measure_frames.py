@@ -21,6 +21,7 @@ from find_browser import find_browser
 from playwright.sync_api import Page, sync_playwright
 
 from cleanformer_lite.viewers import stage
+from cleanformer_lite.viewers.attention_stage import STEPS
 
 SLOWER = 4
 Costs = dict[str, float]
@@ -61,7 +62,7 @@ def walk(page: Page, trace: Path) -> list[tuple[str, list[float]]]:
     page.evaluate("document.querySelector('.viewer').viewerModel.set('step', 'words')")
     page.wait_for_timeout(1000)
     browser.start_tracing(page=page, path=trace, categories=CATEGORIES)
-    steps = [tuple(page.evaluate(STEP)) for _ in range(11)]
+    steps = [tuple(page.evaluate(STEP)) for _ in STEPS[1:]]
     browser.stop_tracing()
     return steps
 

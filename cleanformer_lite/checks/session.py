@@ -58,7 +58,7 @@ def kept(seed: int) -> Iterator[None]:
     float32 on the CPU, gradients, no autocast, and random numbers that follow from the seed.
     """
     with ExitStack() as undo:
-        for give_back in (_python, _numpy, _torch_settings, _torch_modes, _streams):
+        for give_back in (_python, _numpy, torch_kept, _streams):
             undo.enter_context(give_back())
         undo.enter_context(seeded(seed))
         yield

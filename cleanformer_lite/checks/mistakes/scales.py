@@ -144,12 +144,9 @@ class ScaledByKeys(Attention):
 class ScaleAfterSoftmax(Attention):
     """Divides the weights by the root of D."""
 
-    head_dim = 0
-
     def scale(self, query: Tensor) -> float:
-        self.head_dim = query.shape[-1]
         return 1.0
 
     def softmax(self, scores: Tensor) -> Tensor:
-        width = self.head_dim or self.projections.query.shape[0] // self.num_heads
-        return super().softmax(scores) / math.sqrt(width)
+        head_dim = self.projections.query.shape[0] // self.num_heads
+        return super().softmax(scores) / math.sqrt(head_dim)
