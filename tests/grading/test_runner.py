@@ -9,7 +9,7 @@ from cleanformer_lite.checks import EXERCISES, NoAnswer, judge
 from cleanformer_lite.checks.grading.limits import Limits
 from cleanformer_lite.checks.grading.result import understand
 from cleanformer_lite.checks.grading.runner import Runner
-from cleanformer_lite.checks.grading.slots import SlotLost
+from cleanformer_lite.checks.grading.slots import SlotLostError
 from cleanformer_lite.checks.grading.wire import encode
 from cleanformer_lite.checks.observations import WrongKind, texts
 from tests.grading.handed_in import MERGE, RIGHT
@@ -68,7 +68,7 @@ def test_the_same_place_works_after_its_processes_were_killed() -> None:
 def test_a_closed_runner_runs_nothing() -> None:
     runner = Runner(Limits(seconds=5))
     runner.close()
-    with pytest.raises(SlotLost):
+    with pytest.raises(SlotLostError):
         observed(runner, RIGHT)
 
 

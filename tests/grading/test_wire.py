@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cleanformer_lite.checks import EXERCISES, Exercise, NoAnswer, judge
-from cleanformer_lite.checks.grading.wire import BadFrame, decode, encode
+from cleanformer_lite.checks.grading.wire import BadFrameError, decode, encode
 from cleanformer_lite.checks.observations import CaseOutcome, FunctionObservations, Other, WrongKind
 from tests.checks.test_judging import SEED, paths, right_observations
 
@@ -64,7 +64,7 @@ def test_what_is_of_a_class_of_its_own_arrives_as_what_it_is() -> None:
 
     assert type(sent(np.float64(0.5))) is float
     assert type(sent(Mine("x"))) is str
-    with pytest.raises(BadFrame, match="object"):
+    with pytest.raises(BadFrameError, match="object"):
         sent(object())
 
 
@@ -87,7 +87,7 @@ def test_a_result_has_a_largest_size() -> None:
 
     encode({}, result(torch.zeros(100)), 1000)
     for large in (torch.zeros(1000), "x" * 1000):
-        with pytest.raises(BadFrame, match="at most 1000 bytes"):
+        with pytest.raises(BadFrameError, match="at most 1000 bytes"):
             encode({}, result(large), 1000)
 
 
@@ -181,7 +181,7 @@ def test_what_follows_is_refused_for_what_is_forged_in_it() -> None:
     ],
 )
 def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
-    with pytest.raises(BadFrame):
+    with pytest.raises(BadFrameError):
         decode(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -203,7 +204,7 @@ def _ask_all(exam: Examination, insight: heads.Insight | None) -> None:
             ("values have a projection of their own", heads.values_are_their_own),
             ("heads are mixed by an output projection", heads.heads_are_mixed),
         ):
-            exam.ask(what, lambda e, q=question: q(e, insight))  # type: ignore[misc]
+            exam.ask(what, partial(question, insight=insight))
     exam.ask("dropout works in train()", dropout.drops_in_training)
     if exam.found((*HIDES_MASKS, *OF_OWN_MASKS)):
         exam.report.unknown.append(

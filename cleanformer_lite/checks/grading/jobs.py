@@ -32,7 +32,7 @@ from cleanformer_lite.checks.grading.statements import (
     file_of,
     parse,
 )
-from cleanformer_lite.checks.grading.wire import BadFrame, encode, encode_note
+from cleanformer_lite.checks.grading.wire import BadFrameError, encode, encode_note
 
 MOST_NOTES = 5
 LONGEST_NOTE = 300
@@ -180,7 +180,7 @@ def _answer(task: dict[str, Any], body: bytes, limits: Limits) -> bytes:
     message["nonce"] = nonce
     try:
         return encode_it(message, observations, limits.result)
-    except BadFrame as error:
+    except BadFrameError as error:
         refused = {"nonce": nonce, "outcome": "refused", "error": str(error)}
         return encode_it(refused, NoAnswer(), limits.result)
 

@@ -70,7 +70,7 @@ def grade_file(
 
     `tried` is called with the number of answers done and their total.
 
-    Raises: SlotLost if the runner was closed meanwhile.
+    Raises: SlotLostError if the runner was closed meanwhile.
     """
     paper = take_apart(runner, (submission.name, submission, exercises))
     work = Work(0, paper, runnable(paper, exercises), seed, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cleanformer_lite.checks import Exercise, NoAnswer, Observations, Report, judge
 from cleanformer_lite.checks.grading.submissions import one_line, printable
-from cleanformer_lite.checks.grading.wire import BadFrame, decode, without_notes
+from cleanformer_lite.checks.grading.wire import BadFrameError, decode, without_notes
 from cleanformer_lite.checks.observations import texts
 
 
@@ -103,7 +103,7 @@ def understand(frame: bytes | None, ended: dict[str, Any], nonce: str) -> Observ
     assert frame is not None
     try:
         message, observations = decode(frame)
-    except BadFrame as bad:
+    except BadFrameError as bad:
         return Observed("refused", NoAnswer(), f"a forged result: {bad}")
     if message.get("nonce") != nonce:
         return Observed("refused", NoAnswer(), "a forged result: it is not from this run")

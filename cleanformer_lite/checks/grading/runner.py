@@ -16,7 +16,7 @@ from cleanformer_lite.checks import EXERCISES
 from cleanformer_lite.checks.grading.limits import MIB, Limits
 from cleanformer_lite.checks.grading.result import Result, how_it_ended, without_points
 from cleanformer_lite.checks.grading.sandbox import choose
-from cleanformer_lite.checks.grading.slots import Slot, SlotLost, WarmProcess
+from cleanformer_lite.checks.grading.slots import Slot, SlotLostError, WarmProcess
 from cleanformer_lite.checks.grading.submissions import Submission
 from cleanformer_lite.checks.grading.worker import remove
 
@@ -86,7 +86,7 @@ class Runner:
 
         No file makes it raise anything else.
 
-        Raises: SlotLost if the runner was closed meanwhile.
+        Raises: SlotLostError if the runner was closed meanwhile.
         """
         task = {"kind": "read", "notebook": submission.is_notebook, "exercises": list(exercises)}
         # What comes back is the file's own text once more; JSON may write six bytes for one.
@@ -112,7 +112,7 @@ class Runner:
 
         `right` names other exercises whose answers are replaced by right ones before it is tried.
 
-        Raises: SlotLost if the runner was closed meanwhile.
+        Raises: SlotLostError if the runner was closed meanwhile.
         """
         nonce = secrets.token_hex(16)
         task = {"kind": "answer", "exercise": exercise, "seed": seed, "nonce": nonce}
@@ -123,7 +123,7 @@ class Runner:
     def judge(self, attempts: Sequence[Attempt]) -> list[Result]:
         """Judge several attempts, together if that works, or else one by one.
 
-        Raises: SlotLost if the runner was closed meanwhile.
+        Raises: SlotLostError if the runner was closed meanwhile.
         """
         if not attempts:
             return []
@@ -170,7 +170,7 @@ class Runner:
             for _ in range(2):
                 try:
                     return self.attempt(slot, str(task["kind"]), job, limits)
-                except SlotLost:
+                except SlotLostError:
                     if self.closed:
                         raise
                     slot.restart()
@@ -229,4 +229,4 @@ def _receive(results: BinaryIO, limits: Limits) -> bytes | None:
         size += len(piece)
         if size > limits.result:
             return None
-    raise SlotLost("nothing came back")
+    raise SlotLostError("nothing came back")

@@ -17,7 +17,7 @@ START_SECONDS = 120.0
 KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
 
 
-class SlotLost(RuntimeError):  # noqa: N818 (it reads as what it is)
+class SlotLostError(RuntimeError):
     """The supervising process is gone, killed by an answer or by the system."""
 
 
@@ -38,11 +38,11 @@ class WarmProcess:
     def new_slot(self, number: int) -> socket.socket:
         """Have a supervisor forked, and return the line to it.
 
-        Raises: SlotLost once everything is closed.
+        Raises: SlotLostError once everything is closed.
         """
         with self.lock:
             if self.closed:
-                raise SlotLost("closed")
+                raise SlotLostError("closed")
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
@@ -113,7 +113,7 @@ class Slot:
     def ask(self, kind: str, limits: Limits, job: int, result: int) -> None:
         """Have a job read from one descriptor, and its result written to another.
 
-        Raises: SlotLost if the other end is closed.
+        Raises: SlotLostError if the other end is closed.
         """
         if self.line is None:
             self.line = self.warm.new_slot(self.number)
@@ -121,12 +121,12 @@ class Slot:
         try:
             socket.send_fds(self.line, [request], [job, result])
         except OSError as error:
-            raise SlotLost("nobody to ask") from error
+            raise SlotLostError("nobody to ask") from error
 
     def answer(self, patience: float) -> dict[str, Any]:
         """Return how the process of the job ended.
 
-        Raises: SlotLost if nothing is heard within `patience` seconds.
+        Raises: SlotLostError if nothing is heard within `patience` seconds.
         """
         assert self.line is not None
         self.line.settimeout(patience)
@@ -135,10 +135,10 @@ class Slot:
             while not heard.endswith(b"\n"):
                 piece = self.line.recv(4096)
                 if not piece:
-                    raise SlotLost("hung up")
+                    raise SlotLostError("hung up")
                 heard += piece
         except OSError as error:
-            raise SlotLost("nothing heard") from error
+            raise SlotLostError("nothing heard") from error
         ended: dict[str, Any] = json.loads(heard)
         return ended
 

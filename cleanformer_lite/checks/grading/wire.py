@@ -27,7 +27,7 @@ _RECORD = "record"
 _NAMED = "named"
 
 
-class BadFrame(ValueError):  # noqa: N818 (it reads as what it is)
+class BadFrameError(ValueError):
     """Bytes that are not a valid message: cut short, too long, forged, or of the wrong kind."""
 
 
@@ -51,7 +51,7 @@ def without_notes(frame: bytes) -> tuple[list[str], bytes]:
 def encode(message: dict[str, Any], observations: Observations, limit: int) -> bytes:
     """Write a message and observations as bytes.
 
-    Raises: BadFrame if they need more than `limit` bytes, or hold an object that cannot be sent.
+    Raises: BadFrameError if they need more than `limit` bytes, or hold what cannot be sent.
     """
     tensors: dict[str, Tensor] = {}
     double: list[str] = []  # safetensors has no complex numbers of 128 bits
@@ -61,7 +61,7 @@ def encode(message: dict[str, Any], observations: Observations, limit: int) -> b
         nonlocal size
         size += x.numel() * x.element_size()
         if size > limit:
-            raise BadFrame(f"wanted a result of at most {limit} bytes, got more")
+            raise BadFrameError(f"wanted a result of at most {limit} bytes, got more")
         name = str(len(tensors))
         if x.dtype == torch.complex128:
             double.append(name)
@@ -73,7 +73,7 @@ def encode(message: dict[str, Any], observations: Observations, limit: int) -> b
     tensors[_HEADER] = torch.frombuffer(bytearray(header), dtype=torch.uint8)
     frame = save(tensors)
     if len(frame) > limit:
-        raise BadFrame(f"wanted a result of at most {limit} bytes, got {len(frame)}")
+        raise BadFrameError(f"wanted a result of at most {limit} bytes, got {len(frame)}")
     return frame
 
 
@@ -94,7 +94,7 @@ def _packed(value: object, number: Callable[[Tensor], str]) -> Any:
 def _ready(x: Tensor) -> Tensor:
     """Return a tensor as a block of memory of its own."""
     if x.layout != torch.strided or x.dtype not in (*DTYPES, torch.complex128):
-        raise BadFrame(f"wanted a tensor of numbers or booleans, got {x.dtype}, {x.layout}")
+        raise BadFrameError(f"wanted a tensor of numbers or booleans, got {x.dtype}, {x.layout}")
     x = x.detach().to("cpu").resolve_conj().resolve_neg()
     if x.dtype == torch.complex128:
         x = torch.view_as_real(x)
@@ -108,20 +108,20 @@ def _simple(value: object) -> bool | int | float | str | None:
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
-    raise BadFrame(f"wanted a tensor, text, or a number, got {type(value).__name__}")
+    raise BadFrameError(f"wanted a tensor, text, or a number, got {type(value).__name__}")
 
 
 def decode(frame: bytes) -> tuple[dict[str, Any], Observations]:
     """Read what `encode` wrote, without trust, because the sender may be hostile.
 
-    Raises: BadFrame for anything wrong with the bytes.
+    Raises: BadFrameError for anything wrong with the bytes.
     """
     try:
         return _read(frame)
-    except BadFrame:
+    except BadFrameError:
         raise
     except Exception as error:  # any malformed byte ends here, and only here
-        raise BadFrame(f"not a valid message: {type(error).__name__}") from error
+        raise BadFrameError(f"not a valid message: {type(error).__name__}") from error
 
 
 def _read(frame: bytes) -> tuple[dict[str, Any], Observations]:
@@ -130,13 +130,13 @@ def _read(frame: bytes) -> tuple[dict[str, Any], Observations]:
     header = json.loads(bytes(tensors.pop(_HEADER).tolist()))
     message, double = header["message"], header["double"]
     if not isinstance(message, dict):
-        raise BadFrame("wanted a message")
+        raise BadFrameError("wanted a message")
     if any(tensor.dtype not in DTYPES for tensor in tensors.values()):
-        raise BadFrame("wanted tensors of numbers")
+        raise BadFrameError("wanted tensors of numbers")
     received = {name: _received(tensor, name in double) for name, tensor in tensors.items()}
     observations = _Reader(received).read(header["observed"])
     if not fits(observations, Observations):
-        raise BadFrame(f"wanted observations, got {type(observations).__name__}")
+        raise BadFrameError(f"wanted observations, got {type(observations).__name__}")
     return message, observations
 
 
@@ -150,11 +150,11 @@ class _Reader:
     def read(self, packed: Any) -> Any:
         """Read one value, and everything in it.
 
-        Raises: BadFrame if it is malformed, or too large.
+        Raises: BadFrameError if it is malformed, or too large.
         """
         self.left -= 1
         if self.left < 0:
-            raise BadFrame(f"wanted at most {MOST_OBSERVATIONS} observations")
+            raise BadFrameError(f"wanted at most {MOST_OBSERVATIONS} observations")
         if isinstance(packed, list):
             return tuple(self.read(item) for item in packed)
         if not isinstance(packed, dict):
@@ -165,7 +165,7 @@ class _Reader:
         if packed.keys() == {_NAMED}:
             return held
         if packed.keys() != {_RECORD, _NAMED}:
-            raise BadFrame("wanted a record's name and fields")
+            raise BadFrameError("wanted a record's name and fields")
         return self.record(packed[_RECORD], held)
 
     def record(self, name: str, held: dict[str, Any]) -> Any:
@@ -173,10 +173,10 @@ class _Reader:
         kind = RECORDS[name]
         hints = fields_of(kind)
         if held.keys() != hints.keys():
-            raise BadFrame(f"wanted {', '.join(hints)}, got {', '.join(held)[:200]}")
+            raise BadFrameError(f"wanted {', '.join(hints)}, got {', '.join(held)[:200]}")
         for each, value in held.items():
             if not fits(value, hints[each]):
-                raise BadFrame(f"wanted another {name}.{each}, got {type(value).__name__}")
+                raise BadFrameError(f"wanted another {name}.{each}, got {type(value).__name__}")
         return kind(**held)
 
 
