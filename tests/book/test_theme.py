@@ -41,6 +41,21 @@ def test_a_menu_opens_is_walked_by_arrows_and_closes(open_page: Open) -> None:
     assert buttons.nth(2).get_attribute("aria-expanded") == "false"
 
 
+def test_on_a_phone_menus_and_the_search_field_are_whole(site: Path, new_page: Make) -> None:
+    page = new_page(390, "light")
+    page.goto((site / FIRST).as_uri())
+    buttons, menus = page.locator(".dropdown-toggle"), page.locator(".dropdown-menu")
+    for i in range(buttons.count()):
+        buttons.nth(i).click()
+        box = menus.nth(i).bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= 390
+        page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    assert page.locator(".search-button__search-container input").is_visible()
+    assert not page.locator(".search-button__kbd-shortcut:visible").count()
+    page.close()
+
+
 def test_the_keyboard_opens_the_search_and_closes_it(open_page: Open) -> None:
     page = open_page(FIRST)
     field = page.locator(".search-button__search-container input")
