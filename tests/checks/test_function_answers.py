@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import cleanformer_lite
 from cleanformer_lite.checks import EXERCISES, MISTAKES, check, judge, observe
+from cleanformer_lite.checks.course.sliced_module import rank
 from cleanformer_lite.checks.engine.function_probe import FunctionProbe
 from tests.checks import right_answers_beyond
 
@@ -180,3 +181,18 @@ def test_no_seed_makes_a_softmax_that_hides_what_is_read() -> None:
         if not judge(exercise, observe(exercise, reads_by_gradient, seed), seed).passed
     ]
     assert refused == []
+
+
+def test_weights_that_happen_to_be_nearly_singular_refuse_nobody() -> None:
+    """Drawn at random, one output projection in a thousand is: a head's rank is asked anew."""
+    module = right_answers_beyond.SlicedByEinsum(15, 3)
+    with torch.no_grad():
+        module.last.copy_(torch.diag(torch.tensor([1e-9, *[1.0] * 14])))
+    assert rank(module, torch.zeros(1, 1, 15)) == 15
+
+    class OneHeadLost(right_answers_beyond.SlicedByEinsum):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            output, weights = super().forward(x)
+            return output - super().forward(x * (torch.arange(15) < 5))[0], weights
+
+    assert rank(OneHeadLost(15, 3), torch.zeros(1, 1, 15)) == 10
