@@ -20,6 +20,7 @@ from torch import Tensor
 import cleanformer_lite
 from cleanformer_lite.checks import MISTAKES
 from cleanformer_lite.checks.engine.attention import Attention, replaced_steps
+from cleanformer_lite.checks.engine.layouts import Projections
 from tests import properties
 from tests.properties import Package
 
@@ -424,7 +425,12 @@ def package_of(kind: type[Attention]) -> Package:
                 query[:, None], key[:, None], value[:, None], mask, is_causal, dropout
             )
             return output[:, 0], weights[:, 0]
-        steps = kind(None, query.shape[1], dropout)  # type: ignore[arg-type]
+        embed_dim = query.shape[1] * query.shape[-1]
+        matrix, bias = query.new_zeros(embed_dim, embed_dim), query.new_zeros(embed_dim)
+        projections = Projections(
+            matrix, matrix, matrix, matrix, bias, bias, bias, bias
+        )  # read for their sizes alone
+        steps = kind(projections, query.shape[1], dropout)
         steps.training = True
         weights = steps.share(steps.scores(query, key), attn_mask, is_causal)
         return steps.mix(steps.drop(weights), value), weights
