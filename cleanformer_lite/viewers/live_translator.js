@@ -420,6 +420,7 @@ export default {
       },
       "Write it again",
     );
+    again.hidden = !kind().drawn; // at once: a row that gets shorter would move what stands below
     // Some models are computed by Python, where there is a kernel to ask.
     const wish = () => ({ kind: model.get("kind"), day: model.get("day"), off: off(), turn: run.turn ?? 0 });
     const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
@@ -447,7 +448,7 @@ export default {
     };
     const draw = (fresh) => {
       run.drawn = true;
-      again.hidden = !kind().drawn;
+      again.hidden = !kind().drawn; // the kind may be another
       drawSource();
       drawTarget(fresh);
       drawSays();

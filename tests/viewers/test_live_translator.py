@@ -360,3 +360,17 @@ def test_what_is_no_such_model_is_refused() -> None:
 def test_a_trait_out_of_range_is_refused(trait: str, value: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         setattr(viewer(), trait, value)
+
+
+def test_no_row_gets_shorter_once_it_is_seen(open_html: Open) -> None:
+    above = '<div style="height: 3000px"></div>'
+    page = open_html(above + viewer().page(), viewport={"width": 390, "height": 844})
+    row = page.locator(".viewer-row").first
+    before = row.bounding_box()
+    page.locator(".lt-stage").scroll_into_view_if_needed()
+    page.locator("[data-syllable]").first.wait_for()
+    after = row.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert before["height"] == after["height"]
+    assert not page.get_by_role("button", name="Write it again").is_visible()
