@@ -56,6 +56,12 @@ def test_on_a_phone_menus_and_the_search_field_are_whole(site: Path, new_page: M
     page.close()
 
 
+def test_a_scroll_bar_has_its_room_before_it_is_there(open_page: Open) -> None:
+    """A page is drawn before it is read whole; a scroll bar that came then would move the text."""
+    page = open_page(FIRST)
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollbarGutter") == "stable"
+
+
 def test_the_keyboard_opens_the_search_and_closes_it(open_page: Open) -> None:
     page = open_page(FIRST)
     field = page.locator(".search-button__search-container input")
